@@ -115,7 +115,7 @@ impl Reader {
             return Ok(model.read(|state| state.claimable_applies()));
         }
         let rows = query("SELECT * FROM applies WHERE ended_at IS NULL ORDER BY started_at, id")
-            .fetch_all(self)
+            .fetch_all(self.named("claimable_applies"))
             .await?;
         each(&rows, |row| {
             Ok(ClaimableApply {
@@ -140,7 +140,7 @@ impl Reader {
         .bind(fence.apply.to_string())
         .bind(fence.epoch.0)
         .bind(fence.holder.to_string())
-        .fetch_optional(self)
+        .fetch_optional(self.named("check_apply_fence"))
         .await?;
         row.map(|_| ()).ok_or_else(|| lost(fence))
     }

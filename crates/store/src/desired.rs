@@ -88,7 +88,7 @@ impl Reader {
             return Ok(model.read(|state| state.desired_revisions(name)));
         }
         let rows = query(OF_NAME).bind(name.as_str()).bind(i64::MAX);
-        let rows = rows.fetch_all(self).await?;
+        let rows = rows.fetch_all(self.named("desired_revisions")).await?;
         let mut all = each(&rows, |row| record(&self.shared.sealer, row))?;
         all.reverse();
         Ok(all)
@@ -114,7 +114,7 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.desired_ties()));
         }
-        let rows = query(TIES).fetch_all(self).await?;
+        let rows = query(TIES).fetch_all(self.named("desired_ties")).await?;
         each(&rows, |row| {
             Ok(DesiredTies {
                 app: row.parsed("app_id")?,

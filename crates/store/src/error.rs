@@ -164,6 +164,10 @@ impl StoreError {
             Self::TooNew { .. } => "too_new",
             Self::Key { .. } => "key",
             Self::Damaged { .. } => "damaged",
+            Self::ApplyLost { .. } => "apply_lost",
+            Self::PlanApplied { .. } => "plan_applied",
+            Self::ApplyOverlaps { .. } => "apply_overlaps",
+            Self::SecretInUse { .. } => "secret_in_use",
             Self::Database(error) => error.label(),
             Self::File { .. } => "file",
         }

@@ -113,7 +113,7 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.events_head()));
         }
-        let newest = query(NEWEST).fetch_optional(self).await?;
+        let newest = query(NEWEST).fetch_optional(self.named("events_head")).await?;
         let Some(row) = newest else {
             return Ok(Head::NONE);
         };
@@ -156,7 +156,7 @@ impl Reader {
 
     /// The last event that was cleared away; none where none was, and without a link where there was no chain yet.
     async fn events_cut(&self) -> Result<Head, StoreError> {
-        let row = query(CUT).fetch_one(self).await?;
+        let row = query(CUT).fetch_one(self.named("events_cut")).await?;
         head_of(&row)
     }
 }

@@ -360,7 +360,7 @@ impl Reader {
             "SELECT input_sealed FROM operations WHERE id = $1 AND input_sealed IS NOT NULL",
         )
         .bind(&id)
-        .fetch_optional(self)
+        .fetch_optional(self.named("sealed_input"))
         .await?;
         let sealer = &self.shared.sealer;
         let open = sealed.map(|sealed| sealer.unseal(input_place(&id), &sealed));

@@ -128,7 +128,7 @@ impl Reader {
         }
         let row = query("SELECT documents_sealed FROM plans WHERE id = $1")
             .bind(id.to_string())
-            .fetch_optional(self)
+            .fetch_optional(self.named("plan_documents"))
             .await?;
         let sealer = &self.shared.sealer;
         let documents = row.map(|row| documents(sealer, id, &row)).transpose()?;

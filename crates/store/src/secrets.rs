@@ -121,7 +121,7 @@ impl Reader {
         let rows = query(
             "SELECT name, made_at, changed_at, changed_by, version FROM secrets ORDER BY name",
         )
-        .fetch_all(self)
+        .fetch_all(self.named("secrets"))
         .await?;
         each(&rows, secret)
     }
@@ -139,7 +139,7 @@ impl Reader {
         }
         let row = query("SELECT * FROM secrets WHERE name = $1")
             .bind(name.as_str())
-            .fetch_optional(self)
+            .fetch_optional(self.named("secret_value"))
             .await?;
         let opened = row
             .map(|row| opened(&self.shared.sealer, &row))

@@ -29,6 +29,8 @@ fn recorded(class: AppClass, status: StatusLabel) -> Recorded {
         port: 80,
         exposed: true,
         guarded: true,
+        depends_on: Vec::new(),
+        secrets: BTreeMap::new(),
     }
 }
 

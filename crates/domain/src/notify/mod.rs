@@ -11,7 +11,7 @@ mod subject;
 mod turn;
 
 pub use backoff::pause_ms;
-pub use insistence::{ASIDE_AFTER, Failed, Insistence, LOST, REFUSALS, Verdict};
+pub use insistence::{ASIDE_AFTER, Failed, Insistence, LOST, PASSES, REFUSALS, Verdict};
 pub use message::{Message, Notice, one_line};
 pub use pace::Pace;
 pub use quiet::{BadQuietHours, MinuteOfDay, QuietHours};

@@ -66,6 +66,8 @@ prop_compose! {
             port,
             exposed: told.0,
             guarded: told.1,
+            depends_on: Vec::new(),
+            secrets: BTreeMap::new(),
         }
     }
 }
@@ -162,7 +164,24 @@ fn wanted(document: &Manifest) -> Wanted {
     Wanted {
         name: name.clone(),
         layer: 0,
+        depends_on: Vec::new(),
         kind,
+    }
+}
+
+/// Every secret that is wanted is there.
+fn with_secrets(state: State, wanted: &[Wanted]) -> State {
+    let settings = wanted.iter().filter_map(|one| match &one.kind {
+        WantedKind::App(app) => Some(app.settings.values()),
+        WantedKind::Adopted(_) => None,
+    });
+    let named = settings.flatten().filter_map(|setting| match setting {
+        WantedSetting::Secret(name) => Some((name.clone(), 1)),
+        WantedSetting::Open(_) => None,
+    });
+    State {
+        secrets: named.collect(),
+        ..state
     }
 }
 
@@ -189,7 +208,7 @@ proptest! {
         prop_assert_eq!(&read, &documents, "{}", text);
         prop_assert_eq!(write(&read).unwrap(), text);
         let wanted: Vec<Wanted> = read.iter().map(wanted).collect();
-        let decided = decide(&wanted, &state(&records), true);
+        let decided = decide(&wanted, &with_secrets(state(&records), &wanted), true);
         prop_assert!(decided.plan.changes.is_empty(), "{:?}", decided.plan);
         prop_assert_eq!(decided.plan.unchanged, records.len() as u64);
         prop_assert!(decided.doubts.is_empty());
@@ -234,6 +253,8 @@ fn what_is_changed_by_hand_is_told_of_what_was_exported() {
         port: 80,
         exposed: true,
         guarded: false,
+        depends_on: Vec::new(),
+        secrets: BTreeMap::new(),
     };
     let records = [one];
     let mut there = state(&records);

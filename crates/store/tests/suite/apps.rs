@@ -136,7 +136,7 @@ pub async fn same_key_gives_the_first(make: &impl Make) {
 
     let (_, fence) = world.claim().await;
     assert_eq!(fence.operation, first.operation.unwrap());
-    let end = proximity_store::effects::Effects {
+    let end = Effects {
         archive: true,
         ..Default::default()
     };

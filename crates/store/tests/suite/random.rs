@@ -120,7 +120,11 @@ fn assert_refusal(error: &StoreError) {
         | StoreError::NotFound { .. }
         | StoreError::Exists { .. }
         | StoreError::KeyReused { .. }
-        | StoreError::HostInUse { .. } => true,
+        | StoreError::HostInUse { .. }
+        | StoreError::ApplyLost { .. }
+        | StoreError::PlanApplied { .. }
+        | StoreError::ApplyOverlaps { .. }
+        | StoreError::SecretInUse { .. } => true,
         StoreError::TooNew { .. }
         | StoreError::Key { .. }
         | StoreError::Damaged { .. }
