@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proximity_domain::ids::OperationId;
 use proximity_engine::engine::Engine;
+use proximity_store::Store;
 use proximity_store::views::OperationFilter;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ pub(super) const INSISTS: u32 = 3;
 pub(super) const AGAIN: Duration = Duration::from_secs(10);
 
 /// Looks for operations that are stuck, and has each go on, a few times at most; returns when the process stops.
-pub(super) async fn run(engine: Engine, trace: Trace, stop: CancellationToken) {
+pub(super) async fn run(engine: Engine, store: Store, trace: Trace, stop: CancellationToken) {
     let mut said: BTreeMap<OperationId, u32> = BTreeMap::new();
     let filter = OperationFilter {
         state: Some("stuck".to_owned()),
@@ -29,7 +30,7 @@ pub(super) async fn run(engine: Engine, trace: Trace, stop: CancellationToken) {
             () = sleep(AGAIN) => {}
         }
         // Whoever cannot read asks again.
-        let Ok(stuck) = engine.store().operations(filter.clone()).await else {
+        let Ok(stuck) = store.operations(filter.clone()).await else {
             continue;
         };
         for operation in stuck {

@@ -98,7 +98,7 @@ impl Process {
         if machine.insists {
             let trace = machine.cluster.trace.clone();
             let (engine, stop) = (process.engine.clone(), process.stop.clone());
-            process.works_on(insist::run(engine, trace, stop));
+            process.works_on(insist::run(engine, machine.store.clone(), trace, stop));
         }
         process
     }
