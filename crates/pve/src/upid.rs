@@ -86,15 +86,15 @@ fn word(text: &str, may_be_empty: bool) -> Option<&str> {
 }
 
 /// The parts of a text that is one.
-struct Parts<'a> {
-    node: NodeName,
-    start_s: u64,
-    kind: &'a str,
-    id: &'a str,
-    user: &'a str,
+pub(crate) struct Parts<'a> {
+    pub(crate) node: NodeName,
+    pub(crate) start_s: u64,
+    pub(crate) kind: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) user: &'a str,
 }
 
-fn parts(text: &str) -> Option<Parts<'_>> {
+pub(crate) fn parts(text: &str) -> Option<Parts<'_>> {
     if text.len() > LONGEST {
         return None;
     }

@@ -1,15 +1,13 @@
 //! Following what changed: containers on another node, and the power of settled apps. Where the list's word counts by itself
 //! ([`super::settled`]), and no task made the container anew since it was identified, the power is taken from it, for all in one
-//! commit; else the list only hints, and what is recorded is read from the container itself, or from the list after the container's
+//! commit ([`super::lent`]); else the list only hints, and what is recorded is read from the container itself, or from the list after the container's
 //! identity. A node that does not answer holds nobody up ([`super::patience`]).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::HashSet;
 
-use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 use proximity_domain::app::StatusLabel;
 use proximity_domain::event::EventKind;
-use proximity_domain::ids::HostId;
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{ListedPower, Sighting};
 use proximity_domain::time::Timestamp;
@@ -19,13 +17,13 @@ use proximity_store::effects::NewEvent;
 use proximity_store::observation::WatchedGuest;
 use proximity_store::power::{ReadPower, SeenPower};
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::alarm::in_conflict;
 use super::faces::Faces;
-use super::identify::{Identified, made_anew};
+use super::identify::Identified;
+use super::lent::Lent;
 use super::outcome::ReconcileReport;
-use super::patience::{PATIENCE, patiently};
+use super::patience::patiently;
 use super::watch::Watch;
 use super::{AT_ONCE, Pass, Reconciler, Seen, named};
 use crate::cluster::observed;
@@ -42,15 +40,12 @@ enum Change<'a> {
     Machine,
 }
 
-/// What the tasks of a node cost to read: its rights, and the list.
-const REQUESTS_FOR_TASKS: usize = 2;
-
 /// A guest of a cluster that was seen, whose power the list tells by itself.
-type ListedOf<'s> = (&'s Seen, &'s WatchedGuest, Listed);
+pub(super) type ListedOf<'s> = (&'s Seen, &'s WatchedGuest, Listed);
 
 /// Another power in the list.
 #[derive(Debug, Clone, Copy)]
-struct Listed {
+pub(super) struct Listed {
     from: ReadPower,
     to: ReadPower,
     /// It is not of before somebody here was at work on the app.
@@ -93,11 +88,11 @@ impl Reconciler {
             }
         }
         if *pass != Pass::Dry {
-            let (lent, doubted) = self.lent(listed).await;
+            let Lent { sure, doubted } = self.lent(listed).await;
             for (cluster, guest, power) in doubted {
                 changed.push((cluster, guest, Change::Power(power)));
             }
-            report.refreshed += self.follow_listed(&lent, now).await?;
+            report.refreshed += self.follow_listed(&sure, now).await?;
         }
         if changed.is_empty() {
             return Ok(());
@@ -306,77 +301,16 @@ impl Reconciler {
         power.is_new && is_known && !is_left() && !is_off(Guard::Refresh)
     }
 
-    /// Parts those whose power a list tells by itself from those that may be others since they were verified: put back from a backup
-    /// they show the same face. What no task of their node made anew since is what it was; of the others, and where that cannot be told,
-    /// each is to be read itself. No more requests than guests in either case.
-    async fn lent<'s>(
-        &self,
-        listed: Vec<ListedOf<'s>>,
-    ) -> (Vec<(&'s WatchedGuest, Listed)>, Vec<ListedOf<'s>>) {
-        let mut nodes: BTreeMap<(HostId, &NodeName), Vec<ListedOf<'s>>> = BTreeMap::new();
-        for one in listed {
-            let place = &one.1.watched.place;
-            let of_node = nodes.entry((place.host, &place.node)).or_default();
-            of_node.push(one);
-        }
-        let mut asked = Vec::new();
-        for of_node in nodes.into_values() {
-            asked.push(self.anew_among(of_node));
-        }
-        let (mut lent, mut doubted) = (Vec::new(), Vec::new());
-        for (of_node, anew) in join_all(asked).await {
-            for one in of_node {
-                let (_, guest, power) = one;
-                let number = guest.watched.place.vmid.to_string();
-                let is_sure = anew.as_ref().is_some_and(|anew| !anew.contains(&number));
-                if is_sure {
-                    lent.push((guest, power));
-                } else {
-                    doubted.push(one);
-                }
-            }
-        }
-        (lent, doubted)
-    }
-
-    /// The numbers that were made anew on the one node of these guests since the first of them was verified; `None` if that cannot be
-    /// told, or one alone changed there, which costs less to read.
-    async fn anew_among<'s>(
-        &self,
-        of_node: Vec<ListedOf<'s>>,
-    ) -> (Vec<ListedOf<'s>>, Option<BTreeSet<String>>) {
-        let since = {
-            let guests = of_node.iter().map(|(_, guest, _)| guest.watched.guest);
-            let newest = guests.map(|guest| self.verified.newest(guest));
-            // Nothing comes before everything: with one that was never verified nothing is sure.
-            newest.min().flatten()
-        };
-        let mut anew = None;
-        if let (Some((cluster, guest, _)), Some(since)) = (of_node.first(), since)
-            && of_node.len() >= REQUESTS_FOR_TASKS
-        {
-            let (read, node) = (&cluster.site.read, &guest.watched.place.node);
-            match timeout(2 * PATIENCE, made_anew(read, node, since)).await {
-                Ok(Ok(numbers)) => anew = Some(numbers),
-                Ok(Err(why)) => {
-                    tracing::debug!(%node, why, "what changed there is read by itself");
-                }
-                Err(_) => tracing::debug!(%node, "its tasks were not read in time"),
-            }
-        }
-        (of_node, anew)
-    }
-
     /// Takes the power that a list tells of settled apps, in one commit. The sweep is to read them next: somebody was at work
     /// on them. Gives how many changed.
     async fn follow_listed(
         &self,
-        listed: &[(&WatchedGuest, Listed)],
+        listed: &[ListedOf<'_>],
         now: Timestamp,
     ) -> Result<usize, EngineError> {
         let mut at_work = Vec::new();
         let mut seen = Vec::new();
-        for (guest, power) in listed {
+        for (_, guest, power) in listed {
             let (app, Listed { from, to, .. }) = (guest.watched.app, *power);
             if let Some(noting) = self.at_work.try_note(app) {
                 at_work.push(noting);
@@ -389,7 +323,7 @@ impl Reconciler {
             .await?
             .into_iter()
             .collect();
-        for (guest, power) in listed {
+        for (_, guest, power) in listed {
             if followed.contains(&guest.watched.app) {
                 tell(guest, power.to);
                 self.doubtful.add(guest);

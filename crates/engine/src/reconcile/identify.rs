@@ -181,10 +181,15 @@ async fn tasks_since(read: &ReadClient, nodes: &[NodeSeen], vmid: Vmid, since: T
     }
 }
 
-fn all_since(since: Timestamp) -> TaskFilter {
+/// The moment from which on a node's task may be later than this by ours, seconds since 1970.
+pub(super) fn since_s(since: Timestamp) -> Option<u64> {
     let since_s = (since.0 / 1_000).saturating_sub(CLOCKS_APART_S);
+    u64::try_from(since_s).ok()
+}
+
+fn all_since(since: Timestamp) -> TaskFilter {
     TaskFilter {
-        since_s: u64::try_from(since_s).ok(),
+        since_s: since_s(since),
         source: TaskSource::All,
         limit: Some(TASKS),
         ..TaskFilter::default()

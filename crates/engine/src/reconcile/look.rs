@@ -22,38 +22,58 @@ use crate::error::OUT_OF_FILES_HINT;
 use crate::view::{cluster_name, is_word_of};
 
 const AUDIT: &str = "VM.Audit";
+/// With it on `/` the cluster's list of tasks shows those of all; to a token without it none.
+const TASKS_AUDIT: &str = "Sys.Audit";
+/// Where what counts for all is allowed.
+const ROOT: &str = "/";
 /// How often a look is begun anew because another endpoint was asked first meanwhile.
 pub(super) const TRIES: u32 = 3;
 /// What a look sends.
 pub(super) const REQUESTS: usize = 3;
+
+/// A complete look, and what it told besides.
+pub(super) struct Look {
+    pub(super) inventory: CompleteInventory,
+    /// Checksum of what of it does not change by itself: the list's, and which nodes are reached. Of use within one process.
+    pub(super) sum: u64,
+    /// How often another endpoint had been asked first: as long as that stays, what is asked is the word of the same one.
+    pub(super) moves: u64,
+    /// The token sees the tasks of all in the cluster's list.
+    pub(super) shows_tasks: bool,
+}
+
+/// What the token may see.
+struct Rights {
+    guests: Sight,
+    tasks: bool,
+}
 
 /// Membership, the token's rights, then the list. Anything that is not answered, or not understood, makes no look at all.
 ///
 /// # Errors
 /// Why there is no complete look, and what to do about it, for people.
 pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
-    Ok(look_and_sum(site).await?.0)
+    Ok(whole(site).await?.inventory)
 }
 
-/// The same, with a checksum of what of it does not change by itself: the list's, and which nodes are reached. Of use within one
-/// process.
+/// The same, with what it told besides.
 ///
 /// # Errors
 /// As [`look`].
-pub(super) async fn look_and_sum(site: &Site) -> Result<(CompleteInventory, u64), String> {
+pub(super) async fn whole(site: &Site) -> Result<Look, String> {
     let Site { host, read, .. } = site;
     let label = host.label.as_str();
     // Beside the list, which takes longest, for a cluster that is far away; all of it is to be the word of one endpoint.
     let mut tries = 0;
-    let (status, sight, list, endpoint) = loop {
+    let (status, rights, list, endpoint, moves) = loop {
         let moves = read.moves();
         let endpoint = read.first();
         let (told, list) = futures::join!(of_the_cluster(site), read.guest_list());
-        let (status, sight) = told.map_err(|e| unanswered(&e, label))?;
+        let (status, rights) = told.map_err(|e| unanswered(&e, label))?;
         if read.moves() == moves {
-            let sight = sight.map_err(|e| unanswered(&e, label))?;
+            let rights = rights.map_err(|e| unanswered(&e, label))?;
             let list = list.map_err(|e| unanswered(&e, label))?;
-            break (status, sight, list, endpoint);
+            break (status, rights, list, endpoint, moves);
         }
         tries += 1;
         if tries == TRIES {
@@ -61,9 +81,14 @@ pub(super) async fn look_and_sum(site: &Site) -> Result<(CompleteInventory, u64)
         }
     };
     let sum = sum(&status, &list);
-    let look = complete(host, endpoint, status, sight, list);
-    let look = look.map_err(|e| format!("{e}; {}", mend(&e, label)))?;
-    Ok((look, sum))
+    let look = complete(host, endpoint, status, rights.guests, list);
+    let inventory = look.map_err(|e| format!("{e}; {}", mend(&e, label)))?;
+    Ok(Look {
+        inventory,
+        sum,
+        moves,
+        shows_tasks: rights.tasks,
+    })
 }
 
 /// What is said where another endpoint was asked first each time.
@@ -149,11 +174,26 @@ pub(super) fn answered_by(status: &ClusterStatus) -> Option<&NodeName> {
 
 /// Its membership, and then whether the token may see it all: one after the other, for what is asked side by side needs a
 /// connection each, with a handshake that costs more than the call.
-async fn of_the_cluster(site: &Site) -> Result<(ClusterStatus, Result<Sight, PveError>), PveError> {
+async fn of_the_cluster(
+    site: &Site,
+) -> Result<(ClusterStatus, Result<Rights, PveError>), PveError> {
     let Site { host, read, .. } = site;
     let is_word = |status: &ClusterStatus| is_word_of(host, status).is_ok();
     let status = read.cluster_status_by(is_word).await?;
-    Ok((status, sight(read, "/").await))
+    Ok((status, rights(read).await))
+}
+
+async fn rights(read: &ReadClient) -> Result<Rights, PveError> {
+    let held = read.permissions(Some(ROOT)).await?;
+    let held = held.get(ROOT);
+    Ok(Rights {
+        guests: if held.is_some_and(|p| p.propagates(AUDIT)) {
+            Sight::All
+        } else {
+            Sight::NotAll
+        },
+        tasks: held.is_some_and(|p| p.contains(TASKS_AUDIT)),
+    })
 }
 
 /// What is said of a call of the look that brought no answer, and what a person does. The next look comes by itself.

@@ -18,6 +18,7 @@ mod faces;
 mod follow;
 mod guard;
 mod identify;
+mod lent;
 mod look;
 mod missing;
 mod outcome;
@@ -141,6 +142,8 @@ pub struct Reconciler {
     late: LateEndpoints,
     /// Why a guest is not proven to be gone, where that takes other nodes' lists.
     unproven: Kept<GuestId, NotProven>,
+    /// Whose list of tasks told nothing of what changed its power.
+    untold: Kept<HostId, ()>,
     /// What the sweep reads next.
     doubtful: Doubtful,
     /// What the sweep read of where containers are reached.
@@ -173,6 +176,10 @@ struct Seen {
     inventory: CompleteInventory,
     /// Checksum of what does not change by itself.
     sum: u64,
+    /// How often another endpoint had been asked first.
+    moves: u64,
+    /// The token sees the tasks of all in the cluster's list.
+    shows_tasks: bool,
     /// The looks of its other nodes, once they were asked for.
     others: Mutex<Option<Arc<Others>>>,
     guests: Arc<Vec<WatchedGuest>>,
@@ -211,6 +218,7 @@ impl Reconciler {
             hung: Hung::default(),
             late: LateEndpoints::default(),
             unproven: Kept::default(),
+            untold: Kept::default(),
             doubtful: Doubtful::default(),
             addresses: Addresses::default(),
             stock: Stock::default(),
@@ -364,15 +372,17 @@ impl Reconciler {
         let site = self.sites.site(host).await;
         let site = site.map_err(|e| format!("{e}; {}", e.hint()))?;
         let (began, asked) = (self.steady(), self.moment());
-        let (inventory, sum) = look::look_and_sum(&site).await?;
+        let look = look::whole(&site).await?;
         Ok(Seen {
             asked,
             answered: self.moment(),
             began,
             ended: self.steady(),
             site,
-            inventory,
-            sum,
+            inventory: look.inventory,
+            sum: look.sum,
+            moves: look.moves,
+            shows_tasks: look.shows_tasks,
             others: Mutex::default(),
             guests,
         })

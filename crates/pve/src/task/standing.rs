@@ -35,48 +35,56 @@ impl Standings {
 
 /// A row as PVE sends it: see [`super::TaskRow`] for the whole of it.
 #[derive(Deserialize)]
-struct Row<'a> {
+pub(super) struct Row<'a> {
     #[serde(borrow)]
-    upid: Cow<'a, str>,
+    pub(super) upid: Cow<'a, str>,
     #[serde(default, deserialize_with = "lenient::opt_u64")]
-    endtime: Option<u64>,
-    #[serde(default, rename = "status", deserialize_with = "is_end")]
-    says_end: bool,
+    pub(super) endtime: Option<u64>,
+    /// How many bytes of text say how it ended, if it did.
+    #[serde(default, rename = "status", deserialize_with = "end")]
+    pub(super) end: Option<usize>,
+}
+
+impl Row<'_> {
+    /// Whether it ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.end.is_some() || self.endtime.is_some()
+    }
 }
 
 /// A status is that of an end, unless it is that of a task that runs; nothing is none.
-fn is_end<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
+fn end<'de, D: Deserializer<'de>>(d: D) -> Result<Option<usize>, D::Error> {
     struct Status;
 
     impl Visitor<'_> for Status {
-        type Value = bool;
+        type Value = Option<usize>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("the status of a task")
         }
 
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
-            Ok(text != "RUNNING")
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok((text != "RUNNING").then_some(text.len()))
         }
 
-        fn visit_u64<E: de::Error>(self, _: u64) -> Result<bool, E> {
-            Ok(true)
+        fn visit_u64<E: de::Error>(self, _: u64) -> Result<Self::Value, E> {
+            Ok(Some(0))
         }
 
-        fn visit_i64<E: de::Error>(self, _: i64) -> Result<bool, E> {
-            Ok(true)
+        fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
+            Ok(Some(0))
         }
 
-        fn visit_f64<E: de::Error>(self, _: f64) -> Result<bool, E> {
-            Ok(true)
+        fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
+            Ok(Some(0))
         }
 
-        fn visit_bool<E: de::Error>(self, _: bool) -> Result<bool, E> {
-            Ok(true)
+        fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
+            Ok(Some(0))
         }
 
-        fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
-            Ok(false)
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
         }
     }
 
@@ -101,8 +109,8 @@ impl<'de> Deserialize<'de> for Standings {
                         return Err(A::Error::custom(NotAUpid(row.upid.into_owned())));
                     }
                     list.push(Standing {
+                        has_ended: row.has_ended(),
                         upid: row.upid.into(),
-                        has_ended: row.says_end || row.endtime.is_some(),
                     });
                 }
                 Ok(Standings(list))

@@ -212,7 +212,7 @@ impl Reconciler {
 
 /// The look, then the list of everything and the tasks that did not end before that moment, with the look's checksum.
 async fn census(site: &Site, since_s: u64) -> Result<(Census, u64), String> {
-    let (look, sum) = look::look_and_sum(site).await?;
+    let look = look::whole(site).await?;
     let read = &site.read;
     let unanswered = |e: PveError| look::unanswered(&e, site.host.label.as_str());
     // One after the other: what is asked side by side needs a connection each.
@@ -221,7 +221,7 @@ async fn census(site: &Site, since_s: u64) -> Result<(Census, u64), String> {
     let mut tasks = read.cluster_tasks().await.map_err(unanswered)?;
     tasks.retain(|row| rows::is_kept(row, since_s));
     let listed = rows::listed(items, &tasks);
-    Ok((Census::of(look, listed, storages), sum))
+    Ok((Census::of(look.inventory, listed, storages), look.sum))
 }
 
 /// Whether the token may see every storage.

@@ -15,6 +15,10 @@ use crate::schema::split_list;
 
 /// Tasks of a node in `/cluster/tasks`: all that run, and ended ones as long as there are fewer.
 const CLUSTER_TAIL: usize = 25;
+/// What a node tells the cluster of its tasks is shorter than this, bytes: the last ones are left out.
+const CLUSTER_BYTES: usize = 32 * 1024;
+/// With shorter texts that say how its tasks ended it is in any case: the rest of a row takes less than 1,000 bytes.
+const SHORT_BYTES: usize = 1_000;
 
 /// Running tasks and the last ended ones of all nodes. Without Sys.Audit on `/` only one's own and those of one's tokens;
 /// a token's own are not shown to it.
@@ -27,9 +31,31 @@ pub(super) fn cluster_list(call: &mut Call<'_>) -> Outcome {
             on_node(call, &node.name).partition(|task| task.is_running());
         let rest = CLUSTER_TAIL.saturating_sub(running.len());
         let told = running.into_iter().chain(ended.into_iter().take(rest));
-        rows.extend(told.filter(seen).map(Task::cluster_row));
+        let mut told: Vec<&Task> = told.collect();
+        cut(&mut told)?;
+        rows.extend(told.into_iter().filter(seen).map(Task::cluster_row));
     }
     Ok(Reply::written(&rows)?)
+}
+
+/// Leaves out the last ones of a node until what is told of it is short enough.
+fn cut(told: &mut Vec<&Task>) -> Result<(), ApiError> {
+    let texts = told.iter().map(|task| task.exit().map_or(0, str::len));
+    if told.len() <= CLUSTER_TAIL && texts.sum::<usize>() < SHORT_BYTES {
+        return Ok(());
+    }
+    let (mut bytes, mut fits) = (1, told.len());
+    for (place, task) in told.iter().enumerate() {
+        let row = serde_json::to_vec(&task.cluster_row());
+        let row = row.map_err(|error| ApiError::died(error.to_string()))?;
+        bytes += row.len() + 1;
+        if bytes >= CLUSTER_BYTES {
+            fits = place;
+            break;
+        }
+    }
+    told.truncate(fits);
+    Ok(())
 }
 
 /// Tasks of a node that are known, the last begun first.
