@@ -338,6 +338,11 @@ async fn the_control_socket_sets_up_scenery() {
     assert_eq!(guests.as_array().map(Vec::len), Some(3));
     let (status, refused) = control(&shell, "POST", "/world/scenery", order).await;
     assert_eq!(status, 400, "{refused}");
+    let tasks = r#"{"each": 25}"#;
+    let (status, listed) = control(&shell, "POST", "/world/scenery/tasks", tasks).await;
+    assert_eq!(status, 200, "{listed}");
+    let (status, refused) = control(&shell, "POST", "/world/scenery/tasks", tasks).await;
+    assert_eq!(status, 400, "{refused}");
     shell.stop().await.unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! The record follows the clusters: orphans are proven before they are archived, and nothing else is taken for one.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+mod anew;
 mod brake;
 mod doubts;
 mod faces;
@@ -60,12 +61,16 @@ struct Looked {
 
 impl Looked {
     async fn new() -> Self {
+        Self::of(&["pve1", "pve2", "pve3"]).await
+    }
+
+    async fn of(nodes: &[&str]) -> Self {
         let clock = Arc::new(MovedClock::default());
         let w = TestWorld::start_of(WorldParts {
-            clusters: vec![Pve::cluster(0, &["pve1", "pve2", "pve3"], Access::Full)],
+            clusters: vec![Pve::cluster(0, nodes, Access::Full)],
             clock: Some(clock.clone()),
             endpoint_of_each_node: true,
-            pairs: 8,
+            pairs: 12,
             limits: EngineLimits {
                 retry: RetryPolicy {
                     first_ms: 20,
@@ -81,10 +86,14 @@ impl Looked {
     }
 
     async fn deployed(&self, name: &str) -> (AppRecord, u32) {
+        self.deployed_on(name, "pve2").await
+    }
+
+    async fn deployed_on(&self, name: &str, node: &str) -> (AppRecord, u32) {
         let request = CreateApp {
             catalog_id: "beacon".to_owned(),
             hostname: name.to_owned(),
-            node: Some("pve2".to_owned()),
+            node: Some(node.to_owned()),
             ..CreateApp::default()
         };
         let app = self

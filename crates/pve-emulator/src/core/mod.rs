@@ -75,7 +75,7 @@ pub use guest_config::GuestConfig;
 pub use membership::Front;
 pub(crate) use pipeline::SECRETS;
 pub use request::{ApiRequest, Handed, Payload, RequestId, Response, Upload};
-pub use scenery::{Scenery, SceneryPower};
+pub use scenery::{Scenery, SceneryPower, SceneryTasks};
 pub use seed::{NodeSeed, TokenSeed, WorldSeed};
 pub use stored::{Registry, RegistryImage};
 pub use task::{Acting, Task, TaskState};

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use super::guest::{GuestCommand, GuestDone, GuestKey, GuestLook, GuestOutcome};
 use super::guest_config::GuestConfig;
 use super::image_name::{self, Form};
+use super::task::{Task, TaskState, Work};
+use super::upid::Upid;
 use super::world::{Guest, Pool, Power, Volume, World};
 use super::{Effects, broadcast, jobs, settle};
 
@@ -45,6 +47,18 @@ pub struct SceneryPower {
     /// Whether they run afterwards.
     pub running: bool,
 }
+
+/// Tasks of which only the lists tell.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SceneryTasks {
+    /// So many of each node, which all went well, an hour from one to the next, the newest an hour ago.
+    pub each: u32,
+}
+
+/// The most tasks of each node that one order makes.
+const MOST_TASKS: u32 = 100;
+const HOUR_S: u64 = 3_600;
 
 fn first() -> u32 {
     10_000
@@ -156,6 +170,24 @@ impl World {
         Ok(())
     }
 
+    /// Sets up tasks of which only the lists tell, backups of all guests, before anything else was done.
+    ///
+    /// # Errors
+    /// There are tasks, or too many were ordered, for people.
+    pub fn list_scenery_tasks(&mut self, order: SceneryTasks, now_ms: u64) -> Result<(), String> {
+        if self.tasks.last().is_some() || order.each > MOST_TASKS {
+            return Err(format!("at most {MOST_TASKS}, and before all others"));
+        }
+        let nodes: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
+        for hours in (1..=order.each).rev() {
+            let begun_s = (now_ms / 1_000).saturating_sub(u64::from(hours) * HOUR_S);
+            for (pid, node) in (1_000..).zip(&nodes) {
+                self.tasks.push(backup(node, pid, begun_s));
+            }
+        }
+        Ok(())
+    }
+
     fn is_scenery(&self, key: &GuestKey) -> bool {
         self.guest(key).is_some_and(|guest| guest.scenery)
     }
@@ -198,6 +230,32 @@ fn guest(vmid: u32, node: &str, volid: &str, running: bool, now_ms: u64) -> Gues
         broadcast_ms: 0,
         row: None,
         scenery: true,
+    }
+}
+
+/// One that went well.
+fn backup(node: &str, pid: u32, begun_s: u64) -> Task {
+    Task {
+        upid: Upid {
+            node: node.to_owned(),
+            pid,
+            pstart: 1,
+            starttime_s: begun_s,
+            kind: "vzdump".to_owned(),
+            id: String::new(),
+            user: "root@pam".to_owned(),
+        },
+        work: Work::Start,
+        lock: None,
+        skips_lock: false,
+        began: true,
+        log: Vec::new(),
+        warnings: 0,
+        state: TaskState::Stopped {
+            exit: "OK".to_owned(),
+            end_s: begun_s + 60,
+        },
+        by: None,
     }
 }
 

@@ -9,7 +9,7 @@
 //!   UNIT, "die": true}`. Faults that are not named are mended.
 //! - `POST /world/scenery` sets up containers that are only told of: `{"guests": N, "first_vmid": 10000, "running_percent": 80, "pools": 0}`;
 //!   the last two may be left out. `POST /world/scenery/power` with `{"first_vmid", "guests", "running"}` switches some of them
-//!   on or off, which is told of at once.
+//!   on or off, which is told of at once. `POST /world/scenery/tasks` with `{"each"}` gives each node so many ended tasks.
 //! - `GET`/`POST /task-times` → the times in milliseconds; a POST gives those to change as JSON.
 //! - `GET /faults` → `[{id, wish, seen, hits, held: [{call, state}]}]`; `POST /faults` with `{"calls": {"verb", "path", "node",
 //!   "via", "vmid"}, "nth", "times", "kind": {KIND: {…}}}` → `{id}`. What is absent of `calls` is any; the `nth` call
@@ -47,7 +47,7 @@ use super::http::{Head, MAX_BODY_BYTES, Reader};
 use super::journal::Journal;
 use super::keeper::Door;
 use crate::core::guest::GuestKey;
-use crate::core::{Scenery, SceneryPower, TaskTimes, World};
+use crate::core::{Scenery, SceneryPower, SceneryTasks, TaskTimes, World};
 
 /// What the control socket serves from.
 #[derive(Clone)]
@@ -167,6 +167,10 @@ async fn answer(head: &Head, body: &[u8], control: &Control) -> Answer {
         ("POST", "/world/scenery/power") => {
             let change = |world: &mut World, order, now_ms| world.switch_scenery(order, now_ms);
             return change_scenery::<SceneryPower>(body, control, change).await;
+        }
+        ("POST", "/world/scenery/tasks") => {
+            let change = |world: &mut World, order, now_ms| world.list_scenery_tasks(order, now_ms);
+            return change_scenery::<SceneryTasks>(body, control, change).await;
         }
         ("POST", path) if path.starts_with("/guests/") => {
             return meddle(path, body, control).await;

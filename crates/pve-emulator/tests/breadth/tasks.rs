@@ -3,7 +3,7 @@
 use crate::support::seed::{cluster, token};
 use crate::support::sim::{Request, Sim};
 use crate::{by, get, said};
-use proximity_pve_emulator::core::Access;
+use proximity_pve_emulator::core::{Access, SceneryTasks};
 use serde_json::{Value, json};
 
 const KEEPER: &str = "keeper@pve!t1";
@@ -147,4 +147,22 @@ fn a_log_that_is_not_there_says_so_and_one_that_is_can_be_kept() {
         name.starts_with("task-pve1-vzsnapshot-2026-11-20T") && name.ends_with("Z.log"),
         "{name}"
     );
+}
+
+#[test]
+fn the_clusters_list_shows_the_newest_25_of_each_node() {
+    let mut sim = Sim::new(cluster());
+    let now_ms = sim.now_ms;
+    let order = SceneryTasks { each: 30 };
+    sim.world.list_scenery_tasks(order, now_ms).unwrap();
+    let nodes = sim.world.nodes().len();
+    let rows = get(&mut sim, "/cluster/tasks");
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 25 * nodes);
+    let oldest = rows
+        .iter()
+        .filter_map(|row| row["starttime"].as_u64())
+        .min();
+    assert_eq!(oldest, Some(now_ms / 1_000 - 25 * 3_600));
+    assert!(sim.world.list_scenery_tasks(order, now_ms).is_err());
 }

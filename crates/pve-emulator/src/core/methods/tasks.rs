@@ -263,3 +263,51 @@ pub(super) fn kill(call: &mut Call<'_>) -> Outcome {
         Some(gone_ms) => Err(super::super::call::Stop::Park(Wait::Until(gone_ms))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::task::{TaskState, Work};
+    use super::*;
+
+    fn ended(exit: &str) -> Task {
+        let upid = "UPID:pve1:0000ABCD:00000001:6B001DCD:vzstart:100:root@pam:";
+        Task {
+            upid: upid.parse().unwrap(),
+            work: Work::Start,
+            lock: None,
+            skips_lock: false,
+            began: true,
+            log: Vec::new(),
+            warnings: 0,
+            state: TaskState::Stopped {
+                exit: exit.to_owned(),
+                end_s: 7,
+            },
+            by: None,
+        }
+    }
+
+    #[test]
+    fn the_last_ones_are_left_out_of_a_list_that_is_too_long() {
+        let (short, long) = (ended("OK"), ended(&"x".repeat(10_000)));
+        let left = |tasks: &[&Task]| {
+            let mut told = tasks.to_vec();
+            cut(&mut told).unwrap();
+            let text =
+                serde_json::to_vec(&told.iter().map(|t| t.cluster_row()).collect::<Vec<_>>());
+            assert!(text.unwrap().len() < CLUSTER_BYTES);
+            told.len()
+        };
+        assert_eq!(left(&[&short; 25]), 25);
+        assert_eq!(left(&[&long; 3]), 3);
+        assert_eq!(left(&[&long; 4]), 3);
+        let mixed = [&short, &long, &long, &long, &short, &long, &short];
+        assert_eq!(left(&mixed), 5, "and all after the first that has no room");
+        assert_eq!(left(&[&short; 400]), (CLUSTER_BYTES - 2) / row_bytes(&short));
+    }
+
+    /// With what parts it from the next.
+    fn row_bytes(task: &Task) -> usize {
+        serde_json::to_vec(&task.cluster_row()).unwrap().len() + 1
+    }
+}

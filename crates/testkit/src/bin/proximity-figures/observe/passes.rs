@@ -138,8 +138,10 @@ struct Followed {
 }
 
 /// P2 and P3: some changed. First of what was not looked at since the reconciler began, so that each is asked; then again and
-/// again. The control does not wait until lists count.
+/// again. The control does not wait until lists count. The list of tasks is as long as that of a cluster that is in use.
 pub(super) async fn changes(world: &World, args: &Args) -> Result<Value> {
+    let order = json!({ "each": 25 });
+    world.lab.order("/world/scenery/tasks", &order).await?;
     quiet(world).await?;
     let most = *CHANGES.iter().max().context("no changes")?;
     let most = most.min(world.apps.len());
