@@ -96,11 +96,14 @@ impl Cx {
     }
 }
 
-/// Whether this is the answer of the node that was asked about, whatever it says.
+/// Whether this is the answer of the node that was asked about, whatever it says. Who may not ask is told so by the node that would have
+/// passed it on (pve-manager, `PVE/HTTPServer.pm`, `rest_handler`: the rights come before the proxy).
 fn is_of_its_daemon<T>(answer: &PveResult<T>) -> bool {
     match answer {
         Ok(_) => true,
-        Err(refused @ PveError::Refused { .. }) => !refused.is_node_unreachable(),
+        Err(refused @ PveError::Refused { .. }) => {
+            !refused.is_node_unreachable() && !refused.is_permission_denied()
+        }
         Err(_) => false,
     }
 }
@@ -171,6 +174,7 @@ mod tests {
         assert!(is_of_its_daemon(&Ok(())));
         assert!(is_of_its_daemon(&refused(500)), "it has none");
         assert!(!is_of_its_daemon(&refused(596)));
+        assert!(!is_of_its_daemon(&refused(403)), "it was not asked");
         let lost = PveError::NotSent {
             call: String::new(),
             why: "timed out".to_owned(),
