@@ -303,7 +303,10 @@ mod tests {
         assert_eq!(left(&[&long; 4]), 3);
         let mixed = [&short, &long, &long, &long, &short, &long, &short];
         assert_eq!(left(&mixed), 5, "and all after the first that has no room");
-        assert_eq!(left(&[&short; 400]), (CLUSTER_BYTES - 2) / row_bytes(&short));
+        assert_eq!(
+            left(&[&short; 400]),
+            (CLUSTER_BYTES - 2) / row_bytes(&short)
+        );
     }
 
     /// With what parts it from the next.
