@@ -166,3 +166,17 @@ fn the_clusters_list_shows_the_newest_25_of_each_node() {
     assert_eq!(oldest, Some(now_ms / 1_000 - 25 * 3_600));
     assert!(sim.world.list_scenery_tasks(order, now_ms).is_err());
 }
+
+/// Its list would look whole, and lack what it did.
+#[test]
+fn what_a_busy_node_did_is_not_remembered_in_place_of_a_quiet_ones() {
+    let mut sim = Sim::new(cluster());
+    let (order, now_ms) = (SceneryTasks { each: 25 }, sim.now_ms);
+    sim.world.list_scenery_tasks(order, now_ms).unwrap();
+    for _ in 0..400 {
+        assert_eq!(sim.task("POST", "/nodes/pve1/startall", &[]), "OK");
+    }
+    let rows = get(&mut sim, "/cluster/tasks");
+    let of_pve2 = rows.as_array().unwrap().iter();
+    assert_eq!(of_pve2.filter(|row| row["node"] == "pve2").count(), 25);
+}

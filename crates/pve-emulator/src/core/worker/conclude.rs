@@ -13,6 +13,8 @@ use crate::schema::split_list;
 
 /// Ended tasks that are remembered.
 const REMEMBERED: usize = 400;
+/// And so many of each node in any case: its list of the newest would look whole without them.
+const OF_NODE: usize = 25;
 
 /// The task's work is over: its lasting effects, then its end.
 pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_ms: u64) {
@@ -349,9 +351,23 @@ pub(super) fn die(world: &mut World, at: usize, now_ms: u64) {
 pub(super) fn forget_old(world: &mut World) {
     let ended = world.tasks.iter().filter(|task| !task.is_running()).count();
     let mut surplus = ended.saturating_sub(REMEMBERED);
+    if surplus == 0 {
+        return;
+    }
+    let mut of_nodes: BTreeMap<String, usize> = BTreeMap::new();
+    for task in world.tasks.iter().filter(|task| !task.is_running()) {
+        *of_nodes.entry(task.upid.node.clone()).or_default() += 1;
+    }
     world.tasks.retain(|task| {
-        let forget = surplus > 0 && !task.is_running();
-        surplus -= usize::from(forget);
-        !forget
+        let of_node = of_nodes.get_mut(&task.upid.node);
+        let of_node = of_node.filter(|left| **left > OF_NODE && !task.is_running());
+        match of_node {
+            Some(left) if surplus > 0 => {
+                *left -= 1;
+                surplus -= 1;
+                false
+            }
+            Some(_) | None => true,
+        }
     });
 }
