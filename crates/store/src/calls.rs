@@ -108,12 +108,37 @@ impl Call<'_> {
     }
 }
 
-/// The name of the method that a closure is in: the last part of its path that is not a closure itself. The compiler's own words for
-/// types are for diagnosis, as this is; the tests see that they are what is expected here.
+/// The name of the method that a closure is in: the last part of its path that is not a closure itself, without what it is generic over,
+/// which is a path as well. The compiler's own words for types are for diagnosis, as this is; the tests see that they are what is
+/// expected here.
 fn method(path: &'static str) -> &'static str {
-    let mut parts = path.rsplit("::");
-    let name = parts.find(|part| !part.starts_with('{')).unwrap_or(path);
-    name.split('<').next().unwrap_or(name)
+    let mut rest = path;
+    while rest.ends_with('}')
+        && let Some((before, _)) = rest.rsplit_once("::{")
+    {
+        rest = before;
+    }
+    let rest = without_generics(rest);
+    rest.rsplit("::").next().unwrap_or(rest)
+}
+
+/// What stands before the brackets that a path ends with, if it does.
+fn without_generics(path: &'static str) -> &'static str {
+    if !path.ends_with('>') {
+        return path;
+    }
+    let mut open = 0_u32;
+    for (at, c) in path.char_indices().rev() {
+        match c {
+            '>' => open += 1,
+            '<' => open -= 1,
+            _ => continue,
+        }
+        if open == 0 {
+            return path.split_at(at).0;
+        }
+    }
+    path
 }
 
 #[cfg(test)]
@@ -226,6 +251,14 @@ mod tests {
             method(type_name_of_val(&work))
         }
 
+        async fn asked_of<T>(&self, what: T) -> &'static str {
+            let work = async |n: &mut usize| *n += size_of_val(&what);
+            let mut n = 1;
+            work(&mut n).await;
+            assert_eq!(n, 1);
+            method(type_name_of_val(&work))
+        }
+
         async fn asked_aside(&self) -> &'static str {
             let aside = async move {
                 let look = |n: u64| n + 1;
@@ -240,6 +273,7 @@ mod tests {
     async fn a_closure_bears_the_name_of_its_method() {
         assert_eq!(Thing.asked().await, "asked");
         assert_eq!(Thing.asked_aside().await, "asked_aside");
+        assert_eq!(Thing.asked_of(Thing).await, "asked_of");
     }
 
     #[test]
@@ -251,6 +285,10 @@ mod tests {
                 "expose",
             ),
             ("a::walk<u8>::{{closure}}", "walk"),
+            (
+                "a::<impl a::Store>::walk<b::Out, c::In<d::E>>::{{closure}}::{{closure}}",
+                "walk",
+            ),
             ("a::walk::{closure#0}", "walk"),
         ] {
             assert_eq!(method(path), name, "{path}");
