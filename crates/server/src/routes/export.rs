@@ -55,9 +55,12 @@ pub(crate) async fn show(
         power: query.power.unwrap_or(false),
     };
     let engine = state.engine().clone();
-    let export = async move || engine.export(request).await;
-    let exports = on_its_own_thread(export).await??;
-    Ok(Json(convert::export(exports, written)))
+    // Thousands of documents take their time to be written.
+    let export = async move || {
+        let exports = engine.export(request).await;
+        exports.map(|exports| convert::export(exports, written))
+    };
+    Ok(Json(on_its_own_thread(export).await??))
 }
 
 type Writer = fn(&Manifest) -> Result<String, WriteError>;
