@@ -97,25 +97,34 @@ fn look(path: &Path, text: &str) -> Result<Outcome, Failed> {
     })
 }
 
-/// By way of a draft beside it, which a folder of documents passes over. What came there after the look is not replaced by a new file.
+/// By way of a draft beside it, which a folder of documents passes over, and of which nothing is left. What came there after the look is not
+/// replaced by a new file.
 fn put(path: &Path, text: &str, outcome: Outcome) -> io::Result<()> {
     let draft = draft(path);
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
+    remove(&draft)?;
+    let written = fill(&draft, text).and_then(|()| match outcome {
+        Outcome::Replaced => fs::rename(&draft, path),
+        Outcome::New | Outcome::Same => fs::hard_link(&draft, path),
+    });
+    let removed = remove(&draft);
+    written.and(removed)
+}
+
+fn fill(draft: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .open(&draft)?;
+        .open(draft)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    if outcome == Outcome::Replaced {
-        return fs::rename(&draft, path);
+    file.sync_all()
+}
+
+/// There may be none.
+fn remove(draft: &Path) -> io::Result<()> {
+    match fs::remove_file(draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
-    let linked = fs::hard_link(&draft, path);
-    let removed = fs::remove_file(&draft);
-    linked.and(removed)
 }
 
 fn draft(path: &Path) -> PathBuf {

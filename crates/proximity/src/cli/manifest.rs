@@ -93,7 +93,7 @@ impl DocumentFormat {
     after_help = "A plan of the documents is empty, as long as nothing in the clusters differs from the record; their own differences it tells.\n\
 The host of an app is named and its node is not. Secrets are named and never written; which have to be set elsewhere is told on stderr.\n\
 Exit code 0: all of it is written. 1: an app that was named has no document (it is not there yet, or about to go).\n\
-3: a file is there and holds something else (without --force), or cannot be written; no file was changed then."
+3: a file is there and holds something else (without --force; no file was changed then), or cannot be written (each is as it was, or whole)."
 )]
 pub(crate) struct ExportArgs {
     /// Only these apps (ids or host names)
