@@ -403,6 +403,11 @@ const BEFORE_THE_CHAIN: &str = "DROP FUNCTION touch_app() CASCADE; \
      ALTER TABLE audit DROP COLUMN link; \
      CREATE TRIGGER audit_is_not_altered BEFORE UPDATE ON audit FOR EACH ROW \
      EXECUTE FUNCTION refuse('audit entries are not altered'); \
+     DROP TRIGGER events_are_not_altered ON events; \
+     ALTER TABLE events DROP COLUMN link; \
+     ALTER TABLE clearings DROP COLUMN link; \
+     CREATE TRIGGER events_are_not_altered BEFORE UPDATE ON events FOR EACH ROW WHEN (OLD.seq IS NOT NULL) \
+     EXECUTE FUNCTION refuse('events are not altered'); \
      DELETE FROM migrations WHERE version >= 22";
 
 /// More than are linked at once, twice.
