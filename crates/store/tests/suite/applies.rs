@@ -284,6 +284,19 @@ fn refused(done: &Result<(), StoreError>) -> bool {
     matches!(done, Err(StoreError::IllegalTransition { .. }))
 }
 
+/// That one of three changes failed and held another one up, and nothing else of its end.
+async fn assert_failure_is_told(world: &World, over: &ApplyRecord) {
+    let body = json!({
+        "apply": over.id, "plan": over.plan, "state": "failed",
+        "done": 1, "failed": 1, "held_up": 1, "not_started": 0,
+    });
+    assert_eq!(told(world, EventKind::ApplyFailed).await, [body]);
+    assert_eq!(
+        told(world, EventKind::ApplyEnded).await,
+        Vec::<Value>::new()
+    );
+}
+
 pub async fn start_each_change_once_and_end_as_their_changes_did(make: &impl Make) {
     let mut world = World::new(make).await;
     let plan = vec![
@@ -352,15 +365,7 @@ pub async fn start_each_change_once_and_end_as_their_changes_did(make: &impl Mak
     );
     let why: Option<&Failure> = found[1].why.as_ref();
     assert!(why.is_some_and(|why| why.code == "held_up" && why.message.contains("dbs")));
-    let body = json!({
-        "apply": fence.apply, "plan": over.plan, "state": "failed",
-        "done": 1, "failed": 1, "held_up": 1, "not_started": 0,
-    });
-    assert_eq!(told(&world, EventKind::ApplyFailed).await, [body]);
-    assert_eq!(
-        told(&world, EventKind::ApplyEnded).await,
-        Vec::<Value>::new()
-    );
+    assert_failure_is_told(&world, &over).await;
     world.assert_sound().await;
 }
 

@@ -35,6 +35,16 @@ fn title(record: &DesiredRecord) -> Value {
     }
 }
 
+/// Of which app each change of what is wanted was told, and whether that was its end.
+async fn told(world: &World) -> Vec<(Option<AppId>, Value)> {
+    let events = world.events(0, 1_000).await;
+    let told = events
+        .iter()
+        .filter(|event| event.2.kind == EventKind::DesiredChanged);
+    told.map(|event| (event.3, event.2.body["ended"].clone()))
+        .collect()
+}
+
 /// One change, carried out.
 async fn applies(world: &mut World, change: Change, settings: Option<Value>) {
     let documents = settings.map(|settings| document(change.name.as_str(), settings));
@@ -102,22 +112,8 @@ pub async fn is_what_was_applied_last_with_all_before(make: &impl Make) {
     )
     .await;
     assert_eq!(revisions(&world, "web").await.len(), 3, "it ended before");
-    let events = world.events(0, 1_000).await;
-    let told = events
-        .iter()
-        .filter(|event| event.2.kind == EventKind::DesiredChanged);
-    let told: Vec<_> = told
-        .map(|event| (event.3, &event.2.body["ended"]))
-        .collect();
-    let (goes_on, ended) = (json!(false), json!(true));
-    assert_eq!(
-        told,
-        [
-            (Some(app), &goes_on),
-            (Some(app), &goes_on),
-            (Some(app), &ended)
-        ]
-    );
+    let expected = [false, false, true].map(|ended| (Some(app), json!(ended)));
+    assert_eq!(told(&world).await, expected);
     world.assert_sound().await;
 }
 
