@@ -352,6 +352,17 @@ impl EventKind {
             Self::MassBrakeEnded => row("MassBrakeEnded", &["missing", "since"], "No more containers are missing than may be at once; that `missing` were was told last, the first time `since` then."),
             Self::AppDiagnosedStuck => row("AppDiagnosedStuck", &["app", "hostname", "was", "stuck_for_ms"], "An app was on its way for too long with nobody at work, and is in *error* now."),
             Self::AppResolved => row("AppResolved", &["app", "hostname", "was", "to"], "Somebody accepted the power state that was read for an app in *error*."),
+            Self::ApplyStarted | Self::ApplyEnded | Self::ApplyFailed | Self::DesiredChanged
+            | Self::ReconciliationStarted | Self::ReconciliationCompleted | Self::ResourceDiscovered
+            | Self::ResourceUpdated | Self::ResourceDeleted => self.spec_of_state(),
+        }
+    }
+
+    /// The row of a kind that is about wanted and observed state.
+    #[rustfmt::skip] // likewise
+    fn spec_of_state(self) -> EventSpec {
+        let row = |label, fields, when| EventSpec { label, fields, when };
+        match self {
             Self::ApplyStarted => row("ApplyStarted", &["apply", "plan", "changes"], "Somebody let a plan be applied, with so many changes."),
             Self::ApplyEnded => row("ApplyEnded", OF_APPLY, "An apply ended: every change is done, or it was stopped before all were started."),
             Self::ApplyFailed => row("ApplyFailed", OF_APPLY, "An apply ended, and a change of it failed; what depends on that was not begun."),
@@ -360,7 +371,7 @@ impl EventKind {
             Self::ReconciliationCompleted => row("ReconciliationCompleted", OF_PASS, "That pass came to its end, with the figures of its result; `errors` is how many sentences it has of what could not be seen or done. One that was interrupted has no such event."),
             Self::ResourceDiscovered => row("ResourceDiscovered", OF_RESOURCE, "Something of a cluster was recorded that is new (`change` is `created`) or may have been there before anybody looked (`discovered`)."),
             Self::ResourceUpdated => row("ResourceUpdated", OF_RESOURCE, "A resource is otherwise than it was: `changes` has the fields that differ, long values cut off, and `more_changes` counts those that it leaves out."),
-            Self::ResourceDeleted => row("ResourceDeleted", OF_RESOURCE, "A complete look at its cluster lacks a resource, and so does the list of everything; the rest is as it was seen last."),
+            _ => row("ResourceDeleted", OF_RESOURCE, "A complete look at its cluster lacks a resource, and so does the list of everything; the rest is as it was seen last."),
         }
     }
 

@@ -14,26 +14,10 @@ pub(crate) fn store_row(error: &StoreError) -> ErrorRow {
             K::Busy,
             "another process took the operation over; look at it again",
         ),
-        StoreError::ApplyLost { .. } => row(
-            "lease_lost",
-            K::Busy,
-            "another process took the apply over, or it is over; look at it again",
-        ),
-        StoreError::PlanApplied { .. } => row(
-            "plan_applied",
-            K::Conflict,
-            "plan again: what is as wanted by now is no change any more",
-        ),
-        StoreError::ApplyOverlaps { .. } => row(
-            "apply_overlaps",
-            K::Busy,
-            "wait until that apply is over, or stop it; then plan again",
-        ),
-        StoreError::SecretInUse { .. } => row(
-            "secret_in_use",
-            K::Conflict,
-            "apply documents of these apps that do not name it, or that leave them out with --prune",
-        ),
+        StoreError::ApplyLost { .. }
+        | StoreError::PlanApplied { .. }
+        | StoreError::ApplyOverlaps { .. }
+        | StoreError::SecretInUse { .. } => apply_row(error),
         StoreError::HostnameTaken { .. } => row(
             "hostname_taken",
             K::Conflict,
@@ -81,19 +65,54 @@ pub(crate) fn store_row(error: &StoreError) -> ErrorRow {
             K::Conflict,
             "remove its apps first: proximity apps --host LABEL",
         ),
+        StoreError::TooNew { .. } | StoreError::Key { .. } => opening_row(error),
+        StoreError::Damaged { .. } | StoreError::Database(_) | StoreError::File { .. } => {
+            trouble_row(error.trouble())
+        }
+    }
+}
+
+/// What applies and secrets are refused for.
+fn apply_row(error: &StoreError) -> ErrorRow {
+    use ErrorKind as K;
+    match error {
+        StoreError::ApplyLost { .. } => row(
+            "lease_lost",
+            K::Busy,
+            "another process took the apply over, or it is over; look at it again",
+        ),
+        StoreError::PlanApplied { .. } => row(
+            "plan_applied",
+            K::Conflict,
+            "plan again: what is as wanted by now is no change any more",
+        ),
+        StoreError::ApplyOverlaps { .. } => row(
+            "apply_overlaps",
+            K::Busy,
+            "wait until that apply is over, or stop it; then plan again",
+        ),
+        _ => row(
+            "secret_in_use",
+            K::Conflict,
+            "apply documents of these apps that do not name it, or that leave them out with --prune",
+        ),
+    }
+}
+
+/// Why a database is not opened.
+fn opening_row(error: &StoreError) -> ErrorRow {
+    use ErrorKind as K;
+    match error {
         StoreError::TooNew { .. } => row(
             "database_too_new",
             K::Internal,
             "use the newer program again, or restore the copy made before its first start",
         ),
-        StoreError::Key { .. } => row(
+        _ => row(
             "key_file",
             K::Internal,
             "put the right key file back, readable by its owner only",
         ),
-        StoreError::Damaged { .. } | StoreError::Database(_) | StoreError::File { .. } => {
-            trouble_row(error.trouble())
-        }
     }
 }
 

@@ -11,9 +11,25 @@ fn text() -> String {
 
 fn every_error() -> Vec<EngineError> {
     let mut errors = own_errors();
+    errors.extend(not_updated());
     errors.extend(refusals().into_iter().map(EngineError::from));
     errors.extend(store_errors().into_iter().map(EngineError::from));
     errors
+}
+
+fn not_updated() -> impl Iterator<Item = EngineError> {
+    let codes = [
+        "adopted_app",
+        "app_stopped",
+        "confirmation_needed",
+        "needs_replacement",
+        "not_repeated",
+        "preview_outdated",
+    ];
+    codes.into_iter().map(|code| EngineError::NotUpdated {
+        code,
+        message: text(),
+    })
 }
 
 fn own_errors() -> Vec<EngineError> {
@@ -63,30 +79,6 @@ fn own_errors() -> Vec<EngineError> {
         },
         EngineError::NotAdoptable {
             code: "not_adoptable",
-            message: text(),
-        },
-        EngineError::NotUpdated {
-            code: "adopted_app",
-            message: text(),
-        },
-        EngineError::NotUpdated {
-            code: "app_stopped",
-            message: text(),
-        },
-        EngineError::NotUpdated {
-            code: "confirmation_needed",
-            message: text(),
-        },
-        EngineError::NotUpdated {
-            code: "needs_replacement",
-            message: text(),
-        },
-        EngineError::NotUpdated {
-            code: "not_repeated",
-            message: text(),
-        },
-        EngineError::NotUpdated {
-            code: "preview_outdated",
             message: text(),
         },
         EngineError::NoHost,

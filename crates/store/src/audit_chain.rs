@@ -121,7 +121,10 @@ pub(crate) fn text<'r>(row: &'r Row, column: &'static str) -> Result<&'r str, St
 }
 
 /// Not copied: a verification reads many.
-pub(crate) fn text_opt<'r>(row: &'r Row, column: &'static str) -> Result<Option<&'r str>, StoreError> {
+pub(crate) fn text_opt<'r>(
+    row: &'r Row,
+    column: &'static str,
+) -> Result<Option<&'r str>, StoreError> {
     match row.value(column)? {
         Value::Null(_) => Ok(None),
         Value::Text(text) => Ok(Some(text.as_ref())),

@@ -183,8 +183,10 @@ impl Store {
                 &old_events(tx, 0).await?,
                 cleared_events(tx).await?,
             ));
-            let cut = query("UPDATE clearings SET link = (SELECT e.link FROM events e WHERE e.seq = $1) \
-                 WHERE journal = 'events' AND cleared < $1");
+            let cut = query(
+                "UPDATE clearings SET link = (SELECT e.link FROM events e WHERE e.seq = $1) \
+                 WHERE journal = 'events' AND cleared < $1",
+            );
             cut.bind(to).execute(&mut *tx).await?;
             let gone = query("DELETE FROM events WHERE seq > 0 AND seq <= $1")
                 .bind(to)

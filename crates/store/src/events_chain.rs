@@ -113,7 +113,9 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.events_head()));
         }
-        let newest = query(NEWEST).fetch_optional(self.named("events_head")).await?;
+        let newest = query(NEWEST)
+            .fetch_optional(self.named("events_head"))
+            .await?;
         let Some(row) = newest else {
             return Ok(Head::NONE);
         };

@@ -577,11 +577,23 @@ async fn events_that_were_tampered_with_are_told_from_the_first_wrong_one_on() {
     .unwrap();
     let (seq, anchored) = (4, 5);
     for (act, told) in [
-        ("UPDATE events SET body = '{ }' WHERE seq = 4", Break::Altered { seq }),
-        ("UPDATE events SET link = NULL WHERE seq = 4", Break::Unlinked { seq }),
+        (
+            "UPDATE events SET body = '{ }' WHERE seq = 4",
+            Break::Altered { seq },
+        ),
+        (
+            "UPDATE events SET link = NULL WHERE seq = 4",
+            Break::Unlinked { seq },
+        ),
         ("DELETE FROM events WHERE seq = 4", Break::Missing { seq }),
-        ("DELETE FROM events WHERE seq > 3", Break::CutOff { seq, anchored }),
-        ("DELETE FROM events WHERE seq = 3", Break::Missing { seq: 3 }),
+        (
+            "DELETE FROM events WHERE seq > 3",
+            Break::CutOff { seq, anchored },
+        ),
+        (
+            "DELETE FROM events WHERE seq = 3",
+            Break::Missing { seq: 3 },
+        ),
     ] {
         db.execute_batch(act).unwrap();
         let verified = world.store.verify_events(vec![head]).await.unwrap();
@@ -590,7 +602,8 @@ async fn events_that_were_tampered_with_are_told_from_the_first_wrong_one_on() {
             .unwrap();
         world.assert_sound().await;
     }
-    db.execute_batch("UPDATE clearings SET link = NULL").unwrap();
+    db.execute_batch("UPDATE clearings SET link = NULL")
+        .unwrap();
     let verified = world.store.verify_events(vec![head]).await.unwrap();
     assert_eq!(verified, Err(THIRD), "nothing vouches for what was before");
 }

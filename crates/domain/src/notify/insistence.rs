@@ -232,7 +232,9 @@ mod tests {
 
     /// As they are told of: what is odd is of one app, and what is even of another.
     fn of_two_apps(seqs: impl IntoIterator<Item = i64>) -> Subjects {
-        let subjects = seqs.into_iter().map(|seq| (seq, format!("app {}", seq % 2)));
+        let subjects = seqs
+            .into_iter()
+            .map(|seq| (seq, format!("app {}", seq % 2)));
         subjects.collect()
     }
 
@@ -307,7 +309,10 @@ mod tests {
             "whole at first"
         );
         known.failed(&all, Failed::Refused);
-        assert_eq!(choose(&mut known, &many, false).0, Turn::Digest(vec![1, 2, 3, 4]));
+        assert_eq!(
+            choose(&mut known, &many, false).0,
+            Turn::Digest(vec![1, 2, 3, 4])
+        );
         known.failed(&[1, 2, 3, 4], Failed::Refused);
         assert_eq!(choose(&mut known, &many, false).0, Turn::Digest(vec![1, 2]));
         known.failed(&[1, 2], Failed::Refused);
@@ -334,7 +339,10 @@ mod tests {
     fn what_waits_no_more_is_forgotten() {
         let mut known = Insistence::default();
         known.failed(&[3], Failed::Lost);
-        assert_eq!(choose(&mut known, &warnings([5]), false), (Turn::One(5), false));
+        assert_eq!(
+            choose(&mut known, &warnings([5]), false),
+            (Turn::One(5), false)
+        );
         assert!(known.tries.is_empty());
     }
     #[test]

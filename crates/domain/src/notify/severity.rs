@@ -55,21 +55,14 @@ impl EventKind {
     pub fn notice(self) -> Option<NoticeSpec> {
         let row = |severity, headline| Some(NoticeSpec { severity, headline });
         match self {
-            Self::AppStatusChanged
-            | Self::OperationQueued
-            | Self::OperationStarted
-            | Self::OperationProgressed
-            | Self::OperationTurnedBack
-            | Self::OperationSucceeded
+            Self::AppStatusChanged | Self::OperationQueued | Self::OperationStarted | Self::OperationProgressed
+            | Self::OperationTurnedBack | Self::OperationSucceeded
             // Of those of an app's operation the app's own event tells, with the reason.
-            | Self::OperationFailed
-            | Self::OperationCancelled
+            | Self::OperationFailed | Self::OperationCancelled
             // Of all of them together one event tells.
             | Self::OrphanAmongMany
-            // The end of the apply tells.
-            | Self::DesiredChanged
-            // Its end has what came of it.
-            | Self::ReconciliationStarted => None,
+            // The end of the apply, or of the pass, tells.
+            | Self::DesiredChanged | Self::ReconciliationStarted => None,
             Self::AppCreated => row(Severity::Info, "new app asked for"),
             Self::AppDeployed => row(Severity::Info, "deployed"),
             Self::AppDeployFailed => row(Severity::Warning, "deploy failed"),
@@ -201,6 +194,10 @@ mod tests {
         assert_eq!(notice(EventKind::ResourceUpdated, "node", "updated"), info);
         assert_eq!(notice(EventKind::ResourceUpdated, "task", "updated"), None);
         let removed = EventKind::AppRemoved;
-        assert_eq!(notice(removed, "task", "discovered"), info, "of no resource");
+        assert_eq!(
+            notice(removed, "task", "discovered"),
+            info,
+            "of no resource"
+        );
     }
 }

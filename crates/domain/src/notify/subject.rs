@@ -27,50 +27,19 @@ const CONTAINER: &[&str] = &["host", "vmid"];
 impl EventKind {
     /// What an event of this kind is about.
     #[must_use]
+    #[rustfmt::skip] // several kinds in a line
     pub fn subject(self) -> Subject {
         match self {
-            Self::AppCreated
-            | Self::AppStatusChanged
-            | Self::AppDeployed
-            | Self::AppDeployFailed
-            | Self::AppStarted
-            | Self::AppStartFailed
-            | Self::AppStopped
-            | Self::AppStopFailed
-            | Self::AppRestartFailed
-            | Self::AppRemoved
-            | Self::AppRemoveFailed
-            | Self::AppAdopted
-            | Self::AppAdoptFailed
-            | Self::AppForgotten
-            | Self::AppForgetFailed
-            | Self::AppKeysRestored
-            | Self::AppKeysRestoreFailed
-            | Self::AppUpdated
-            | Self::AppUpdateFailed
-            | Self::AppExposed
-            | Self::AppHidden
-            | Self::AppGuarded
-            | Self::AppUnguarded
-            | Self::OperationQueued
-            | Self::OperationStarted
-            | Self::OperationTakenOver
-            | Self::OperationProgressed
-            | Self::OperationTurnedBack
-            | Self::OperationSucceeded
-            | Self::OperationFailed
-            | Self::OperationCancelled
-            | Self::OperationGotStuck
-            | Self::OperationCancelRequested
-            | Self::OperationRetried
-            | Self::OperationAbandoned
-            | Self::HostAdded
-            | Self::HostUpdated
-            | Self::HostRemoved
-            | Self::HostLearned
-            | Self::HostNodeForgotten
-            | Self::GuestMoved
-            | Self::PortsFreed
+            Self::AppCreated | Self::AppStatusChanged | Self::AppDeployed | Self::AppDeployFailed | Self::AppStarted
+            | Self::AppStartFailed | Self::AppStopped | Self::AppStopFailed | Self::AppRestartFailed | Self::AppRemoved
+            | Self::AppRemoveFailed | Self::AppAdopted | Self::AppAdoptFailed | Self::AppForgotten
+            | Self::AppForgetFailed | Self::AppKeysRestored | Self::AppKeysRestoreFailed | Self::AppUpdated
+            | Self::AppUpdateFailed | Self::AppExposed | Self::AppHidden | Self::AppGuarded | Self::AppUnguarded
+            | Self::OperationQueued | Self::OperationStarted | Self::OperationTakenOver | Self::OperationProgressed
+            | Self::OperationTurnedBack | Self::OperationSucceeded | Self::OperationFailed | Self::OperationCancelled
+            | Self::OperationGotStuck | Self::OperationCancelRequested | Self::OperationRetried
+            | Self::OperationAbandoned | Self::HostAdded | Self::HostUpdated | Self::HostRemoved | Self::HostLearned
+            | Self::HostNodeForgotten | Self::GuestMoved | Self::PortsFreed
             // Those that begin to be missing at once: others than those of the event before.
             | Self::OrphansSuspected
             // Committed with what was learned before being forgotten, once.

@@ -174,9 +174,15 @@ mod tests {
     #[test]
     fn what_is_new_tells_no_fields_and_what_went_and_came_tells_its_status() {
         let web = state("running", "web");
-        let (kind, body) = told(&follows(Some(SnapshotChange::Discovered), web.clone()), None);
+        let (kind, body) = told(
+            &follows(Some(SnapshotChange::Discovered), web.clone()),
+            None,
+        );
         assert_eq!(kind, EventKind::ResourceDiscovered);
-        assert_eq!((&body["change"], &body["changes"]), (&json!("discovered"), &json!([])));
+        assert_eq!(
+            (&body["change"], &body["changes"]),
+            (&json!("discovered"), &json!([]))
+        );
         let there = |is_gone| {
             Some(Now {
                 state: &web,
@@ -188,10 +194,16 @@ mod tests {
         assert_eq!(kind, EventKind::ResourceDeleted);
         let went = json!([{"field": "status", "from": "running", "to": "gone"}]);
         assert_eq!((&body["status"], &body["changes"]), (&json!("gone"), &went));
-        let (kind, body) = told(&follows(Some(SnapshotChange::Created), web.clone()), there(true));
+        let (kind, body) = told(
+            &follows(Some(SnapshotChange::Created), web.clone()),
+            there(true),
+        );
         assert_eq!(kind, EventKind::ResourceDiscovered);
         let came = json!([{"field": "status", "from": "gone", "to": "running"}]);
-        assert_eq!((&body["change"], &body["changes"]), (&json!("created"), &came));
+        assert_eq!(
+            (&body["change"], &body["changes"]),
+            (&json!("created"), &came)
+        );
     }
 
     #[test]

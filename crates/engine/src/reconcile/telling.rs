@@ -111,7 +111,10 @@ mod tests {
             assert_eq!(found, listed);
             assert_eq!(event.body["pass"], begins.body["pass"]);
         }
-        assert_eq!((&ends.body["success"], &ends.body["errors"]), (&json!(false), &json!(1)));
+        assert_eq!(
+            (&ends.body["success"], &ends.body["errors"]),
+            (&json!(false), &json!(1))
+        );
         assert_ne!(telling(2).begins().body["pass"], begins.body["pass"]);
     }
 }

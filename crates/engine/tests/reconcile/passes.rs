@@ -55,7 +55,11 @@ async fn a_pass_that_tells_of_something_says_that_it_begins_and_what_came_of_it(
         assert_eq!((kinds[0], kinds.last()), (expected[0], Some(&expected[2])));
         let (first, last) = (&events[0].2.body, &events[events.len() - 1].2.body);
         assert_eq!(first["pass"], last["pass"]);
-        let counted = (&last["suspected"], &last["orphans_purged"], &last["success"]);
+        let counted = (
+            &last["suspected"],
+            &last["orphans_purged"],
+            &last["success"],
+        );
         assert_eq!(counted, (&1.into(), &purged.into(), &true.into()));
         passes.insert(first["pass"].to_string());
     }

@@ -242,6 +242,17 @@ async fn look_beside_passes(engine: Engine, shutdown: CancellationToken) {
     );
 }
 
+/// The API's certificate and key, if it has any.
+fn tls_files(settings: &Settings) -> Option<TlsFiles> {
+    match (&settings.api.tls_cert_file, &settings.api.tls_key_file) {
+        (Some(cert_file), Some(key_file)) => Some(TlsFiles {
+            cert_file: cert_file.clone(),
+            key_file: key_file.clone(),
+        }),
+        (None, _) | (_, None) => None,
+    }
+}
+
 /// API and worker side by side; when one ends, so does the other.
 async fn work(
     settings: &Settings,
@@ -249,22 +260,14 @@ async fn work(
     mut parts: ServerParts,
     shutdown: CancellationToken,
 ) -> Result<(), Failed> {
-    let tls = match (&settings.api.tls_cert_file, &settings.api.tls_key_file) {
-        (Some(cert_file), Some(key_file)) => {
-            let files = TlsFiles {
-                cert_file: cert_file.clone(),
-                key_file: key_file.clone(),
-            };
-            Some(files.acceptor().map_err(|e| {
-                Failed::config(
-                    "bad_tls",
-                    e.to_string(),
-                    "check api.tls_cert_file and api.tls_key_file",
-                )
-            })?)
-        }
-        (None, _) | (_, None) => None,
-    };
+    let tls = tls_files(settings).map(|files| files.acceptor());
+    let tls = tls.transpose().map_err(|e| {
+        Failed::config(
+            "bad_tls",
+            e.to_string(),
+            "check api.tls_cert_file and api.tls_key_file",
+        )
+    })?;
     let address = settings.api.listen;
     let listener = listen(address).await?;
     let with_tls = tls.is_some();

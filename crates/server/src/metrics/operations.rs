@@ -119,6 +119,7 @@ impl OperationMetrics {
     }
 
     /// Takes note of an event, once.
+    #[rustfmt::skip] // several kinds in a line
     pub(crate) fn take(&self, kind: EventKind, event: &Event) {
         match kind {
             EventKind::OperationQueued => self.begin(event),
@@ -127,73 +128,26 @@ impl OperationMetrics {
             EventKind::OperationSucceeded
             | EventKind::OperationFailed
             | EventKind::OperationCancelled => self.end(event),
-            EventKind::AppCreated
-            | EventKind::AppStatusChanged
-            | EventKind::AppDeployed
-            | EventKind::AppDeployFailed
-            | EventKind::AppStarted
-            | EventKind::AppStartFailed
-            | EventKind::AppStopped
-            | EventKind::AppStopFailed
-            | EventKind::AppRestartFailed
-            | EventKind::AppRemoved
-            | EventKind::AppRemoveFailed
-            | EventKind::AppAdopted
-            | EventKind::AppAdoptFailed
-            | EventKind::AppForgotten
-            | EventKind::AppForgetFailed
-            | EventKind::AppKeysRestored
-            | EventKind::AppKeysRestoreFailed
-            | EventKind::AppUpdated
-            | EventKind::AppUpdateFailed
-            | EventKind::AppExposed
-            | EventKind::AppHidden
-            | EventKind::AppGuarded
-            | EventKind::AppUnguarded
-            | EventKind::DriftDetected
-            | EventKind::DriftEnded
-            | EventKind::OperationStarted
-            | EventKind::OperationProgressed
-            | EventKind::OperationCancelRequested
-            | EventKind::OperationRetried
-            | EventKind::OperationAbandoned
-            | EventKind::HostAdded
-            | EventKind::HostUpdated
-            | EventKind::HostRemoved
-            | EventKind::HostLearned
-            | EventKind::HostNodeForgotten
-            | EventKind::GuestMoved
-            | EventKind::PortsFreed
-            | EventKind::OrphanSuspected
-            | EventKind::OrphanAmongMany
-            | EventKind::OrphansSuspected
-            | EventKind::GuestSeenAgain
-            | EventKind::ExpectedOrphanArchived
-            | EventKind::AnomalousOrphanDetected
-            | EventKind::AppLostWithNode
-            | EventKind::GuestConflicted
-            | EventKind::GuestConflictEnded
-            | EventKind::GuestTwinFound
-            | EventKind::GuestTwinGone
-            | EventKind::AdoptedEnteredPool
-            | EventKind::AdoptedLeftPool
-            | EventKind::GuestIdentityLearned
-            | EventKind::GuestIdentityRestored
-            | EventKind::GuestReidentified
-            | EventKind::MassBrakeStopped
-            | EventKind::MassBrakeReleased
-            | EventKind::MassBrakeEnded
-            | EventKind::AppDiagnosedStuck
-            | EventKind::AppResolved
-            | EventKind::ApplyStarted
-            | EventKind::ApplyEnded
-            | EventKind::ApplyFailed
-            | EventKind::DesiredChanged
-            | EventKind::ReconciliationStarted
-            | EventKind::ReconciliationCompleted
-            | EventKind::ResourceDiscovered
-            | EventKind::ResourceUpdated
-            | EventKind::ResourceDeleted => {}
+            EventKind::AppCreated | EventKind::AppStatusChanged | EventKind::AppDeployed | EventKind::AppDeployFailed
+            | EventKind::AppStarted | EventKind::AppStartFailed | EventKind::AppStopped | EventKind::AppStopFailed
+            | EventKind::AppRestartFailed | EventKind::AppRemoved | EventKind::AppRemoveFailed | EventKind::AppAdopted
+            | EventKind::AppAdoptFailed | EventKind::AppForgotten | EventKind::AppForgetFailed
+            | EventKind::AppKeysRestored | EventKind::AppKeysRestoreFailed | EventKind::AppUpdated
+            | EventKind::AppUpdateFailed | EventKind::AppExposed | EventKind::AppHidden | EventKind::AppGuarded
+            | EventKind::AppUnguarded | EventKind::DriftDetected | EventKind::DriftEnded | EventKind::OperationStarted
+            | EventKind::OperationProgressed | EventKind::OperationCancelRequested | EventKind::OperationRetried
+            | EventKind::OperationAbandoned | EventKind::HostAdded | EventKind::HostUpdated | EventKind::HostRemoved
+            | EventKind::HostLearned | EventKind::HostNodeForgotten | EventKind::GuestMoved | EventKind::PortsFreed
+            | EventKind::OrphanSuspected | EventKind::OrphanAmongMany | EventKind::OrphansSuspected
+            | EventKind::GuestSeenAgain | EventKind::ExpectedOrphanArchived | EventKind::AnomalousOrphanDetected
+            | EventKind::AppLostWithNode | EventKind::GuestConflicted | EventKind::GuestConflictEnded
+            | EventKind::GuestTwinFound | EventKind::GuestTwinGone | EventKind::AdoptedEnteredPool
+            | EventKind::AdoptedLeftPool | EventKind::GuestIdentityLearned | EventKind::GuestIdentityRestored
+            | EventKind::GuestReidentified | EventKind::MassBrakeStopped | EventKind::MassBrakeReleased
+            | EventKind::MassBrakeEnded | EventKind::AppDiagnosedStuck | EventKind::AppResolved
+            | EventKind::ApplyStarted | EventKind::ApplyEnded | EventKind::ApplyFailed | EventKind::DesiredChanged
+            | EventKind::ReconciliationStarted | EventKind::ReconciliationCompleted | EventKind::ResourceDiscovered
+            | EventKind::ResourceUpdated | EventKind::ResourceDeleted => {}
         }
     }
 

@@ -118,7 +118,8 @@ async fn filter(
 /// Its id: what was told of one is kept longer than the resource may be.
 fn resource(id: &str) -> Result<ResourceId, Refusal> {
     id.parse().map_err(|_| {
-        let message = format!("{id:?} is no id of a resource; proximity snapshots list --json has it");
+        let message =
+            format!("{id:?} is no id of a resource; proximity snapshots list --json has it");
         invalid("resource", message)
     })
 }

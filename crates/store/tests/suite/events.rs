@@ -205,6 +205,9 @@ pub async fn open_with_what_is_told_once_and_never_alone(make: &impl Make) {
     let told = told(&world, before).await;
     let kinds: Vec<EventKind> = told.iter().map(|(kind, _)| *kind).collect();
     let others = [K::PortsFreed; 3];
-    assert_eq!((kinds[0], &kinds[1..]), (K::ReconciliationStarted, &others[..]));
+    assert_eq!(
+        (kinds[0], &kinds[1..]),
+        (K::ReconciliationStarted, &others[..])
+    );
     world.assert_sound().await;
 }

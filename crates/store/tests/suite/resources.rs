@@ -153,7 +153,13 @@ async fn told(world: &World, after: i64) -> Vec<(EventKind, String, String, i64,
         let changes = event.body["changes"].as_array().unwrap().iter();
         let fields: Vec<_> = changes.map(|one| one["field"].as_str().unwrap()).collect();
         let snapshot = event.body["snapshot"].as_i64().unwrap();
-        (event.kind, text("key"), text("change"), snapshot, fields.join(" "))
+        (
+            event.kind,
+            text("key"),
+            text("change"),
+            snapshot,
+            fields.join(" "),
+        )
     });
     told.collect()
 }
@@ -172,7 +178,11 @@ pub async fn tell_each_change_with_it(make: &impl Make) {
     let first = one(discovered, "discovered", 1, "");
     assert_eq!(told(&world, before).await, first);
     let event = world.events(before, 1).await.remove(0).2;
-    let named = json!([event.body["host"], event.body["cluster_key"], event.body["kind"]]);
+    let named = json!([
+        event.body["host"],
+        event.body["cluster_key"],
+        event.body["kind"]
+    ]);
     assert_eq!(named, json!(["lab", "cluster:lab:pve1", "container"]));
     let seen = newest(&world).await;
     look(&world, &web("running")).await;

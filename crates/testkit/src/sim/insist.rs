@@ -40,8 +40,12 @@ pub(super) async fn run(engine: Engine, store: Store, trace: Trace, stop: Cancel
             }
             *times += 1;
             let done = engine.retry_operation(&person(), operation.id).await;
-            let answer = done.map_or_else(|e| e.code().to_owned(), |op| op.state.label().to_owned());
-            trace.say(format_args!("person: go on with {}: {answer}", operation.id));
+            let answer =
+                done.map_or_else(|e| e.code().to_owned(), |op| op.state.label().to_owned());
+            trace.say(format_args!(
+                "person: go on with {}: {answer}",
+                operation.id
+            ));
         }
     }
 }

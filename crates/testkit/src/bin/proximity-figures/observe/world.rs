@@ -155,7 +155,9 @@ impl World {
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix("write_bytes: "));
-        Ok(line.context("the kernel does not count what is written")?.parse()?)
+        Ok(line
+            .context("the kernel does not count what is written")?
+            .parse()?)
     }
 
     pub(super) async fn end(self) -> Result<()> {
