@@ -1,19 +1,20 @@
 //! PVE's numbers come as numbers or as strings, its booleans as 0, 1, "1" or not at all.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
-enum Scalar {
+enum Scalar<'a> {
     Flag(bool),
     Whole(i64),
     Fraction(f64),
-    Text(String),
+    Text(Cow<'a, str>),
 }
 
 /// What comes says which form it has: none is tried in vain, as a derived reader would, which words a complaint for each.
-impl<'de> Deserialize<'de> for Scalar {
+impl<'de> Deserialize<'de> for Scalar<'de> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         d.deserialize_any(Form)
     }
@@ -21,36 +22,40 @@ impl<'de> Deserialize<'de> for Scalar {
 
 struct Form;
 
-impl Visitor<'_> for Form {
-    type Value = Scalar;
+impl<'de> Visitor<'de> for Form {
+    type Value = Scalar<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a number, a text or a boolean")
     }
 
-    fn visit_bool<E>(self, on: bool) -> Result<Scalar, E> {
+    fn visit_bool<E>(self, on: bool) -> Result<Scalar<'de>, E> {
         Ok(Scalar::Flag(on))
     }
 
-    fn visit_i64<E>(self, n: i64) -> Result<Scalar, E> {
+    fn visit_i64<E>(self, n: i64) -> Result<Scalar<'de>, E> {
         Ok(Scalar::Whole(n))
     }
 
     #[allow(clippy::cast_precision_loss)] // Usage figures: 2^53 is far beyond any of them.
-    fn visit_u64<E>(self, n: u64) -> Result<Scalar, E> {
+    fn visit_u64<E>(self, n: u64) -> Result<Scalar<'de>, E> {
         Ok(i64::try_from(n).map_or(Scalar::Fraction(n as f64), Scalar::Whole))
     }
 
-    fn visit_f64<E>(self, n: f64) -> Result<Scalar, E> {
+    fn visit_f64<E>(self, n: f64) -> Result<Scalar<'de>, E> {
         Ok(Scalar::Fraction(n))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar::Text(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Scalar, E> {
-        Ok(Scalar::Text(text))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Owned(text)))
     }
 }
 
@@ -58,7 +63,7 @@ fn bad<E: serde::de::Error>(what: &str) -> E {
     E::custom(format!("expected {what}"))
 }
 
-impl Scalar {
+impl<'a> Scalar<'a> {
     fn as_u64(&self) -> Option<u64> {
         match self {
             Self::Flag(on) => Some(u64::from(*on)),
@@ -87,7 +92,7 @@ impl Scalar {
             Self::Whole(0) => Some(false),
             Self::Whole(1) => Some(true),
             Self::Whole(_) | Self::Fraction(_) => None,
-            Self::Text(text) => match text.as_str() {
+            Self::Text(text) => match &**text {
                 "1" | "on" | "yes" | "true" => Some(true),
                 "" | "0" | "off" | "no" | "false" => Some(false),
                 _ => None,
@@ -95,11 +100,11 @@ impl Scalar {
         }
     }
 
-    fn into_text(self) -> String {
+    fn into_text(self) -> Cow<'a, str> {
         match self {
-            Self::Flag(on) => u8::from(on).to_string(),
-            Self::Whole(n) => n.to_string(),
-            Self::Fraction(n) => n.to_string(),
+            Self::Flag(on) => Cow::Owned(u8::from(on).to_string()),
+            Self::Whole(n) => Cow::Owned(n.to_string()),
+            Self::Fraction(n) => Cow::Owned(n.to_string()),
             Self::Text(text) => text,
         }
     }
@@ -119,7 +124,7 @@ pub(crate) fn u64<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
 
 /// The same or nothing.
 pub(crate) fn opt_u64<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
-    match Option::<Scalar>::deserialize(d)? {
+    match Option::<Scalar<'_>>::deserialize(d)? {
         None => Ok(None),
         Some(scalar) => scalar
             .as_u64()
@@ -130,7 +135,7 @@ pub(crate) fn opt_u64<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D:
 
 /// Any number or nothing; PVE's usage figures may be slightly negative.
 pub(crate) fn opt_f64<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D::Error> {
-    match Option::<Scalar>::deserialize(d)? {
+    match Option::<Scalar<'_>>::deserialize(d)? {
         None => Ok(None),
         Some(scalar) => scalar.as_f64().map(Some).ok_or_else(|| bad("a number")),
     }
@@ -138,7 +143,7 @@ pub(crate) fn opt_f64<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D:
 
 /// A boolean; null is false. Use with `default`, for missing is false too.
 pub(crate) fn flag<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
-    match Option::<Scalar>::deserialize(d)? {
+    match Option::<Scalar<'_>>::deserialize(d)? {
         None => Ok(false),
         Some(scalar) => scalar.as_flag().ok_or_else(|| bad("a boolean")),
     }
@@ -146,12 +151,17 @@ pub(crate) fn flag<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
 
 /// A text, also if PVE sent a number, or nothing.
 pub(crate) fn opt_text<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
-    Ok(Option::<Scalar>::deserialize(d)?.map(Scalar::into_text))
+    Ok(opt_word(d)?.map(Cow::into_owned))
+}
+
+/// As [`opt_text`], and not copied where that can be.
+pub(crate) fn opt_word<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+    Ok(Option::<Scalar<'_>>::deserialize(d)?.map(Scalar::into_text))
 }
 
 /// A text that must be there, also if PVE sent a number.
 pub(crate) fn text<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
-    Scalar::deserialize(d).map(Scalar::into_text)
+    Ok(Scalar::deserialize(d)?.into_text().into_owned())
 }
 
 /// A VMID, as number or text.
@@ -177,12 +187,12 @@ mod tests {
         Text(String),
     }
 
-    fn in_turn(scalar: Scalar) -> InTurn {
+    fn in_turn(scalar: Scalar<'_>) -> InTurn {
         match scalar {
             Scalar::Flag(on) => InTurn::Flag(on),
             Scalar::Whole(n) => InTurn::Whole(n),
             Scalar::Fraction(n) => InTurn::Fraction(n),
-            Scalar::Text(text) => InTurn::Text(text),
+            Scalar::Text(text) => InTurn::Text(text.into_owned()),
         }
     }
 
@@ -212,15 +222,15 @@ mod tests {
             "[1]",
             "{}",
         ] {
-            let read = serde_json::from_str::<Scalar>(text).map(in_turn).ok();
+            let read = serde_json::from_str::<Scalar<'_>>(text).map(in_turn).ok();
             assert_eq!(read, serde_json::from_str(text).ok(), "{text}");
             let value: Value = serde_json::from_str(text).unwrap();
             let read = Scalar::deserialize(&value).map(in_turn).ok();
             assert_eq!(read, InTurn::deserialize(&value).ok(), "{text}");
-            let read = serde_json::from_value::<Scalar>(value.clone()).map(in_turn);
+            let read = Scalar::deserialize(value.clone()).map(in_turn);
             assert_eq!(read.ok(), serde_json::from_value(value).ok(), "{text}");
         }
-        let complaint = serde_json::from_str::<Scalar>("[]").err().unwrap();
+        let complaint = serde_json::from_str::<Scalar<'_>>("[]").err().unwrap();
         let expected = "invalid type: sequence, expected a number, a text or a boolean";
         assert!(complaint.to_string().starts_with(expected), "{complaint}");
     }
@@ -236,6 +246,23 @@ mod tests {
         assert_eq!(opt_f64(json!("0.25")).unwrap(), Some(0.25));
         assert_eq!(opt_f64(json!(-2.2e-05)).unwrap(), Some(-2.2e-05));
         assert_eq!(opt_u64(json!(null)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_word_is_not_copied_unless_it_has_to_be() {
+        let read = |text: &'static str| opt_word(&mut serde_json::Deserializer::from_str(text));
+        for (text, word, is_borrowed) in [
+            (r#""web""#, "web", true),
+            (r#""w\u0065b""#, "web", false),
+            ("7", "7", false),
+            ("true", "1", false),
+        ] {
+            let found = read(text).unwrap().unwrap();
+            assert_eq!(found, word);
+            assert_eq!(matches!(found, Cow::Borrowed(_)), is_borrowed, "{text}");
+        }
+        assert_eq!(read("null").unwrap(), None);
+        assert!(read("[]").is_err());
     }
 
     #[test]

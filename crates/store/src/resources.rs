@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proximity_domain::ids::HostId;
 use proximity_domain::resource::{
-    Found, KeptResource, Now, OfCluster, ResourceId, ResourceKey, ResourceKind, ResourceState,
+    Found, KeptResource, ListedDigest, Now, OfCluster, ResourceId, ResourceKey, ResourceKind, ResourceState,
     SnapshotChange,
 };
 use proximity_domain::time::Timestamp;
@@ -32,7 +32,7 @@ pub struct ResourceRecord {
     /// Its status now, or when it was seen last, e.g. `running`.
     pub status: String,
     /// Checksum of what a list said of it.
-    pub listed_digest: String,
+    pub listed_digest: ListedDigest,
     /// Number of its newest snapshot.
     pub seq: i64,
     /// Number of the oldest one that is kept.
@@ -124,12 +124,15 @@ const ONE: &str = concat!(
     of_a_host!()
 );
 
+/// `$1` host entry, `$2` and `$3` the kind and the name that the page is behind, `$4` how many.
 const KEPT: &str = concat!(
     "SELECT r.kind, r.item, r.status, r.listed_digest, r.gone_at FROM resources r \
-     WHERE r.host_id = $1 AND ",
+     WHERE r.host_id = $1 AND (r.kind, r.item) > ($2, $3) AND ",
     of_a_host!(),
-    " ORDER BY r.kind, r.item"
+    " ORDER BY r.kind, r.item LIMIT $4"
 );
+/// Rows that are read at once of all that is on record of a host entry: a row takes several times as much as what is kept of it.
+const KEPT_PAGE: usize = 500;
 
 const NOW: &str = "SELECT r.seq, r.gone_at, s.state FROM resources r \
      JOIN snapshots s ON s.resource_id = r.id AND s.seq = r.seq WHERE r.id = $1";
@@ -253,20 +256,41 @@ impl Reader {
         }
         let reader = self.clone();
         aside(async move {
-            let rows = query(KEPT).bind(host.to_string());
-            each(&rows.fetch_all(reader.named("kept_resources")).await?, kept)
+            let kept = reader.read_as("kept_resources", async |tx| read_kept(tx, host).await);
+            kept.await
         })
         .await
     }
 }
 
+/// All of them, as one snapshot shows them, page by page.
+async fn read_kept(tx: &mut Tx, host: HostId) -> Result<Vec<KeptResource>, StoreError> {
+    let host = host.to_string();
+    let mut all: Vec<KeptResource> = Vec::new();
+    loop {
+        let (kind, item) = all.last().map_or(("", ""), |last| {
+            (last.key.kind.label(), last.key.name.as_str())
+        });
+        let rows = query(KEPT)
+            .bind(host.as_str())
+            .bind(kind)
+            .bind(item)
+            .bind(i64::try_from(KEPT_PAGE).unwrap_or(i64::MAX))
+            .fetch_all(&mut *tx)
+            .await?;
+        let is_last = rows.len() < KEPT_PAGE;
+        all.extend(each(&rows, kept)?);
+        if is_last {
+            return Ok(all);
+        }
+    }
+}
+
 fn kept(row: &Row) -> Result<KeptResource, StoreError> {
-    Ok(KeptResource {
-        key: key(row)?,
-        status: row.text("status")?,
-        listed_digest: row.text("listed_digest")?,
-        is_gone: row.moment_opt("gone_at")?.is_some(),
-    })
+    let status = row.text("status")?;
+    let is_gone = row.moment_opt("gone_at")?.is_some();
+    let digest = row.parsed("listed_digest")?;
+    Ok(KeptResource::of(key(row)?, &status, digest, is_gone))
 }
 
 /// The names of a host entry's cluster; `None` if the entry is gone.
@@ -360,7 +384,7 @@ async fn put(
         .bind(found.key().name.as_str())
         .bind(state.name())
         .bind(state.status())
-        .bind(state.listed_digest())
+        .bind(state.listed_digest().to_string())
         .bind(seq)
         .bind(at.0)
         .bind(gone_at)
@@ -383,7 +407,7 @@ fn resource(row: &Row) -> Result<ResourceRecord, StoreError> {
         key: key(row)?,
         name: row.text_opt("name")?,
         status: row.text("status")?,
-        listed_digest: row.text("listed_digest")?,
+        listed_digest: row.parsed("listed_digest")?,
         seq: row.int("seq")?,
         oldest_seq: row.int("oldest_seq")?,
         first_seen_at: row.moment("first_seen_at")?,

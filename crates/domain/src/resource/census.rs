@@ -4,14 +4,25 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{ResourceId, ResourceKey, ResourceKind, ResourceState, SnapshotChange};
+use super::findings::{self, Findings};
+use super::{ListedDigest, ResourceId, ResourceKey, ResourceKind, ResourceState, SnapshotChange};
 use crate::ids::{HostId, Vmid};
 use crate::observe::{CompleteInventory, Kind, Sight};
 
 /// Status of a task that has not ended.
 const RUNNING: &str = "running";
 
-/// A resource as a list shows it.
+/// What a list shows of one resource. A state is large: it is made when it is asked for, so that those of a whole cluster are never
+/// there at once.
+pub trait Shows {
+    /// Which resource.
+    fn key(&self) -> ResourceKey;
+
+    /// Its state, as [`Listed`] has it.
+    fn state(&self) -> Option<ResourceState>;
+}
+
+/// A resource as a list shows it, with its state at hand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {
     /// Which.
@@ -21,25 +32,51 @@ pub struct Listed {
     pub state: Option<ResourceState>,
 }
 
+impl Shows for Listed {
+    fn key(&self) -> ResourceKey {
+        self.key.clone()
+    }
+
+    fn state(&self) -> Option<ResourceState> {
+        self.state.clone()
+    }
+}
+
 /// A look at everything a cluster has, made from one that is complete: the only thing that says what is gone.
 #[derive(Debug, Clone)]
-pub struct Census {
+pub struct Census<L = Listed> {
     look: CompleteInventory,
-    listed: BTreeMap<ResourceKey, Option<ResourceState>>,
+    /// In the order of `keys`.
+    pub(super) rows: Vec<L>,
+    /// Those of the rows, in order, each once.
+    pub(super) keys: Vec<ResourceKey>,
     storages: Sight,
 }
 
-/// What is on record of a resource, beside its state.
+/// What is on record of a resource, as far as a look is held against it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptResource {
     /// Which.
     pub key: ResourceKey,
-    /// Its status.
-    pub status: String,
+    /// Its status is `running`.
+    pub is_running: bool,
     /// Checksum of what a list said of it ([`ResourceState::listed_digest`]).
-    pub listed_digest: String,
+    pub listed_digest: ListedDigest,
     /// It was seen to be gone.
     pub is_gone: bool,
+}
+
+impl KeptResource {
+    /// Of a resource that is on record with this status.
+    #[must_use]
+    pub fn of(key: ResourceKey, status: &str, listed_digest: ListedDigest, is_gone: bool) -> Self {
+        Self {
+            key,
+            is_running: status == RUNNING,
+            listed_digest,
+            is_gone,
+        }
+    }
 }
 
 /// Something that was found out about one resource. Nothing but a [`Census`] makes one that says it is gone.
@@ -51,7 +88,7 @@ pub struct Found {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Finding {
+pub(super) enum Finding {
     /// A list shows it so; and what it is if it was never recorded.
     Shown(ResourceState, SnapshotChange),
     /// A whole look lacks it.
@@ -89,58 +126,14 @@ pub struct Follows {
     pub state: ResourceState,
 }
 
-impl Census {
-    /// Of a complete look and of the list of everything that was read after it. `storages` says whether the token may see every
-    /// storage.
-    #[must_use]
-    pub fn of(look: CompleteInventory, listed: Vec<Listed>, storages: Sight) -> Self {
-        let listed = listed.into_iter().map(|one| (one.key, one.state));
-        Self {
-            look,
-            listed: listed.collect(),
-            storages,
-        }
-    }
-
+impl<L> Census<L> {
     /// The host entry it is of.
     #[must_use]
     pub fn host(&self) -> HostId {
         self.look.host()
     }
 
-    /// What differs from what is on record of this host entry: `kept` is all of it. Nothing is, of a cluster that stays as it is.
-    #[must_use]
-    pub fn findings(&self, kept: &[KeptResource]) -> Vec<Found> {
-        let known: BTreeMap<&ResourceKey, &KeptResource> =
-            kept.iter().map(|kept| (&kept.key, kept)).collect();
-        // Nodes are written last: where one is on record, a first look was written whole.
-        let was_looked = kept.iter().any(|kept| kept.key.kind == ResourceKind::Node);
-        let mut found = Vec::new();
-        for (key, shown) in &self.listed {
-            let known = known.get(key);
-            let state = match shown {
-                Some(state) => state.clone(),
-                None if known.is_none() => ResourceState::untold(),
-                // There, and nobody tells anything of it.
-                None => continue,
-            };
-            let is_as_kept = known
-                .is_some_and(|kept| !kept.is_gone && kept.listed_digest == state.listed_digest());
-            if !is_as_kept {
-                let first = first(key.kind, was_looked);
-                found.push(self.found(key, Finding::Shown(state, first)));
-            }
-        }
-        let gone = kept.iter().filter(|kept| !kept.is_gone);
-        let gone = gone.filter(|kept| self.lacks(&kept.key));
-        found.extend(gone.map(|kept| self.found(&kept.key, Finding::Gone)));
-        let lost = kept.iter().filter(|kept| self.has_lost(kept));
-        found.extend(lost.map(|kept| self.found(&kept.key, Finding::Lost)));
-        found.sort_by_key(|found| found.key.kind == ResourceKind::Node);
-        found
-    }
-
-    fn found(&self, key: &ResourceKey, finding: Finding) -> Found {
+    pub(super) fn found(&self, key: &ResourceKey, finding: Finding) -> Found {
         Found {
             host: self.host(),
             key: key.clone(),
@@ -149,8 +142,8 @@ impl Census {
     }
 
     /// Whether both the look and the list say that it is not there. Of what a look need not show whole that is never said.
-    fn lacks(&self, key: &ResourceKey) -> bool {
-        if self.listed.contains_key(key) {
+    pub(super) fn lacks(&self, key: &ResourceKey) -> bool {
+        if self.lists(key) {
             return false;
         }
         match key.kind {
@@ -167,11 +160,15 @@ impl Census {
     }
 
     /// A task that runs is listed as long as its node is there.
-    fn has_lost(&self, kept: &KeptResource) -> bool {
+    pub(super) fn has_lost(&self, kept: &KeptResource) -> bool {
         kept.key.kind == ResourceKind::Task
             && !kept.is_gone
-            && kept.status == RUNNING
-            && !self.listed.contains_key(&kept.key)
+            && kept.is_running
+            && !self.lists(&kept.key)
+    }
+
+    fn lists(&self, key: &ResourceKey) -> bool {
+        self.keys.binary_search(key).is_ok()
     }
 
     /// What cannot be looked for is taken to be there.
@@ -184,8 +181,46 @@ impl Census {
     }
 }
 
+impl<L: Shows> Census<L> {
+    /// Of a complete look and of the list of everything that was read after it; of what that lists twice the last row counts.
+    /// `storages` says whether the token may see every storage.
+    #[must_use]
+    pub fn of(look: CompleteInventory, mut rows: Vec<L>, storages: Sight) -> Self {
+        // What is the same stays in its order, and the first one of it is kept.
+        rows.reverse();
+        rows.sort_by_cached_key(L::key);
+        rows.dedup_by_key(|row| row.key());
+        let keys = rows.iter().map(L::key).collect();
+        Self {
+            look,
+            rows,
+            keys,
+            storages,
+        }
+    }
+
+    /// What differs from what is on record of this host entry: `kept` is all of it. Nothing is, of a cluster that stays as it is. All
+    /// of it at once: [`Census::doubtful`], which is to be asked about, and [`Census::certain`].
+    #[must_use]
+    pub fn findings(&self, kept: &[KeptResource]) -> Vec<Found> {
+        Findings::new(self, kept, findings::ALL).collect()
+    }
+
+    /// What of [`Census::findings`] is no word of what may be hidden from the token; nodes come last.
+    #[must_use]
+    pub fn certain<'a>(&'a self, kept: &'a [KeptResource]) -> Findings<'a, L> {
+        Findings::new(self, kept, findings::CERTAIN)
+    }
+
+    /// The others of [`Census::findings`]: what is gone, unless the token may not see it ([`Found::must_be_seen`]).
+    #[must_use]
+    pub fn doubtful<'a>(&'a self, kept: &'a [KeptResource]) -> Findings<'a, L> {
+        Findings::new(self, kept, findings::DOUBTFUL)
+    }
+}
+
 /// What something is that was never recorded. What each look shows whole was not there before; of storages and tasks nobody knows.
-fn first(kind: ResourceKind, was_looked: bool) -> SnapshotChange {
+pub(super) fn first(kind: ResourceKind, was_looked: bool) -> SnapshotChange {
     match kind {
         ResourceKind::Container | ResourceKind::Machine | ResourceKind::Node if was_looked => {
             SnapshotChange::Created
@@ -297,278 +332,5 @@ fn configured(now: Now<'_>, state: ResourceState) -> Option<Follows> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::names::NodeName;
-    use crate::observe::{Expected, Inventory, ListedPower, NodeSeen, SeenGuest};
-
-    const HOST: HostId = HostId(Uuid::from_u128(1));
-
-    fn node() -> NodeName {
-        "pve1".parse().unwrap()
-    }
-
-    fn number(n: u32) -> Vmid {
-        n.try_into().unwrap()
-    }
-
-    /// A look at one node with these containers.
-    fn look(vmids: &[u32]) -> CompleteInventory {
-        let guest = |n: &u32| SeenGuest {
-            vmid: number(*n),
-            node: 0,
-            kind: Kind::Container,
-            power: ListedPower::Running,
-            pool: None,
-            face: None,
-        };
-        let inventory = Inventory {
-            host: HOST,
-            at: None,
-            by: None,
-            cluster: None,
-            quorate: true,
-            nodes: vec![NodeSeen {
-                name: node(),
-                online: true,
-            }],
-            list_nodes: vec![node()],
-            list_pools: Vec::new(),
-            guests: vmids.iter().map(guest).collect(),
-        };
-        let expected = Expected {
-            cluster: None,
-            known_nodes: &[],
-        };
-        inventory.complete(&expected, Sight::All).unwrap()
-    }
-
-    fn state(status: &str) -> ResourceState {
-        ResourceState::of([("status", json!(status))])
-    }
-
-    fn listed(key: ResourceKey, status: &str) -> Listed {
-        Listed {
-            key,
-            state: Some(state(status)),
-        }
-    }
-
-    fn container(n: u32) -> ResourceKey {
-        ResourceKey::container(number(n))
-    }
-
-    fn kept(key: ResourceKey, status: &str, is_gone: bool) -> KeptResource {
-        KeptResource {
-            key,
-            status: status.to_owned(),
-            listed_digest: state(status).listed_digest(),
-            is_gone,
-        }
-    }
-
-    /// Keys and what follows for what is on record with the state `running`.
-    fn follow(census: &Census, on_record: &[KeptResource]) -> Vec<(String, &'static str)> {
-        let running = state("running");
-        let label =
-            |change: Option<SnapshotChange>| change.map_or("completed", SnapshotChange::label);
-        let follow = |found: &Found| {
-            let known = on_record.iter().find(|kept| kept.key == *found.key());
-            let now = known.map(|kept| Now {
-                state: &running,
-                is_gone: kept.is_gone,
-            });
-            let change = found.follows(now).map_or("nothing", |f| label(f.change));
-            (found.key().name.clone(), change)
-        };
-        census.findings(on_record).iter().map(follow).collect()
-    }
-
-    fn told(all: &[(&str, &'static str)]) -> Vec<(String, &'static str)> {
-        let all = all.iter();
-        all.map(|(name, change)| ((*name).to_owned(), *change))
-            .collect()
-    }
-
-    #[test]
-    fn the_first_look_discovers_and_the_next_ones_tell_what_came() {
-        let task = || ResourceKey::task("UPID:x");
-        let all = vec![listed(container(101), "running"), listed(task(), "ok")];
-        let census = Census::of(look(&[101]), all, Sight::All);
-        let first = told(&[("101", "discovered"), ("UPID:x", "discovered")]);
-        assert_eq!(follow(&census, &[]), first);
-        let known = [kept(ResourceKey::node(&node()), "running", false)];
-        let later = told(&[("101", "created"), ("UPID:x", "discovered")]);
-        assert_eq!(follow(&census, &known), later);
-        let again = [
-            kept(container(101), "running", true),
-            kept(task(), "ok", false),
-        ];
-        assert_eq!(follow(&census, &again), told(&[("101", "created")]));
-    }
-
-    #[test]
-    fn a_first_look_that_was_written_in_part_goes_on_as_one() {
-        let all = || {
-            vec![
-                listed(container(101), "running"),
-                listed(ResourceKey::node(&node()), "online"),
-                listed(ResourceKey::machine(number(102)), "running"),
-            ]
-        };
-        let census = Census::of(look(&[101]), all(), Sight::All);
-        let first = told(&[
-            ("101", "discovered"),
-            ("102", "discovered"),
-            ("pve1", "discovered"),
-        ]);
-        assert_eq!(follow(&census, &[]), first, "nodes come last");
-        let part = [kept(container(101), "running", false)];
-        assert_eq!(follow(&census, &part), first[1..]);
-    }
-
-    /// What was on a node that was off at the first look is not new when the node is back.
-    #[test]
-    fn what_nobody_tells_anything_of_is_recorded_as_being_there() {
-        let untold = Listed {
-            key: container(101),
-            state: None,
-        };
-        let off = Census::of(look(&[101]), vec![untold], Sight::All);
-        let found = off.findings(&[]);
-        let follows = found[0].follows(None).unwrap();
-        assert_eq!(follows.change, Some(SnapshotChange::Discovered));
-        assert_eq!(follows.state.status(), "unknown");
-        let on_record = [
-            KeptResource {
-                key: container(101),
-                status: "unknown".to_owned(),
-                listed_digest: follows.state.listed_digest(),
-                is_gone: false,
-            },
-            kept(ResourceKey::node(&node()), "online", false),
-        ];
-        assert_eq!(off.findings(&on_record), []);
-        let shown = vec![listed(container(101), "stopped")];
-        let back = Census::of(look(&[101]), shown, Sight::All);
-        assert_eq!(follow(&back, &on_record), told(&[("101", "updated")]));
-    }
-
-    #[test]
-    fn what_is_as_it_was_is_no_finding() {
-        let census = |listed| Census::of(look(&[101]), vec![listed], Sight::All);
-        let on_record = [kept(container(101), "running", false)];
-        let same = census(listed(container(101), "running"));
-        assert_eq!(same.findings(&on_record), []);
-        let other = census(listed(container(101), "stopped"));
-        assert_eq!(follow(&other, &on_record), told(&[("101", "updated")]));
-        let silent = census(Listed {
-            key: container(101),
-            state: None,
-        });
-        assert_eq!(silent.findings(&on_record), [], "unknown, and not gone");
-    }
-
-    #[test]
-    fn only_what_both_lack_is_gone_and_of_tasks_and_hidden_storages_it_is_never_said() {
-        let local = ResourceKey::storage(&node(), "local");
-        let on_record = [
-            kept(container(101), "running", false),
-            kept(container(102), "running", false),
-            kept(container(103), "running", true),
-            kept(ResourceKey::machine(number(101)), "running", false),
-            kept(ResourceKey::node(&node()), "running", false),
-            kept(local, "available", false),
-            kept(ResourceKey::task("UPID:x"), "ok", false),
-        ];
-        let census = |storages| Census::of(look(&[101]), Vec::new(), storages);
-        let gone = told(&[
-            ("102", "deleted"),
-            ("101", "deleted"),
-            ("pve1/local", "deleted"),
-        ]);
-        assert_eq!(follow(&census(Sight::All), &on_record), gone);
-        assert_eq!(follow(&census(Sight::NotAll), &on_record), gone[..2]);
-        // The look is older than the list: what came between the two is there.
-        let shown = vec![listed(container(102), "running")];
-        let newer = Census::of(look(&[101]), shown, Sight::All);
-        assert_eq!(follow(&newer, &on_record[..3]), []);
-    }
-
-    #[test]
-    fn how_a_task_ended_that_is_listed_no_more_is_unknown() {
-        let task = |status: &str| kept(ResourceKey::task("UPID:x"), status, false);
-        let empty = Census::of(look(&[]), Vec::new(), Sight::All);
-        let found = empty.findings(&[task("running")]);
-        let running = state("running");
-        let now = Now {
-            state: &running,
-            is_gone: false,
-        };
-        let follows = found[0].follows(Some(now)).unwrap();
-        assert_eq!(follows.change, Some(SnapshotChange::Updated));
-        assert_eq!(follows.state, state("unknown"));
-        assert_eq!(found[0].follows(None), None);
-        assert_eq!(empty.findings(&[task("unknown")]), [], "once");
-        assert_eq!(empty.findings(&[task("ok")]), []);
-        let shown = vec![listed(ResourceKey::task("UPID:x"), "running")];
-        let there = Census::of(look(&[]), shown, Sight::All);
-        assert_eq!(there.findings(&[task("running")]), []);
-    }
-
-    #[test]
-    fn what_is_gone_must_be_what_the_token_may_see() {
-        let on_record = [
-            kept(container(102), "running", false),
-            kept(ResourceKey::machine(number(103)), "running", false),
-            kept(ResourceKey::storage(&node(), "local"), "ok", false),
-            kept(ResourceKey::node(&"pve9".parse().unwrap()), "ok", false),
-        ];
-        let shown = vec![listed(container(101), "running")];
-        let census = Census::of(look(&[101]), shown, Sight::All);
-        let found = census.findings(&on_record);
-        let asked: Vec<_> = found.iter().map(Found::must_be_seen).collect();
-        let at = |path: &str, privilege| {
-            Some(MustBeSeen {
-                path: path.to_owned(),
-                privilege,
-            })
-        };
-        let expected = [
-            None,
-            at("/vms/102", "VM.Audit"),
-            at("/vms/103", "VM.Audit"),
-            at("/storage/local", "Datastore.Audit"),
-            None,
-        ];
-        assert_eq!(asked, expected);
-    }
-
-    #[test]
-    fn a_configuration_follows_nothing_for_what_no_list_shows() {
-        let config = serde_json::from_value(json!({ "memory": 512 })).unwrap();
-        let found = Found::configured(HOST, number(101), &config);
-        assert_eq!(found.id(), ResourceId::of(HOST, &container(101)));
-        let running = state("running");
-        let now = |is_gone| Now {
-            state: &running,
-            is_gone,
-        };
-        assert_eq!(found.follows(None), None);
-        assert_eq!(found.follows(Some(now(true))), None);
-        let follows = found.follows(Some(now(false))).unwrap();
-        assert_eq!(follows.change, None, "it was so before it was read");
-        let there = Now {
-            state: &follows.state,
-            is_gone: false,
-        };
-        assert_eq!(found.follows(Some(there)), None, "once");
-        let config = serde_json::from_value(json!({ "memory": 1024 })).unwrap();
-        let other = Found::configured(HOST, number(101), &config);
-        let other = other.follows(Some(there)).unwrap();
-        assert_eq!(other.change, Some(SnapshotChange::Updated));
-    }
-}
+#[path = "census_tests.rs"]
+mod tests;

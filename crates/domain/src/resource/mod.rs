@@ -5,6 +5,7 @@
 //! [`Census`] says, which needs a complete look.
 
 mod census;
+mod findings;
 mod state;
 mod told;
 
@@ -17,8 +18,9 @@ use crate::ids::{HostId, Vmid};
 use crate::names::NodeName;
 use crate::time::Timestamp;
 
-pub use census::{Census, Follows, Found, KeptResource, Listed, MustBeSeen, Now};
-pub use state::{FieldChange, ResourceState, differences};
+pub use census::{Census, Follows, Found, KeptResource, Listed, MustBeSeen, Now, Shows};
+pub use findings::Findings;
+pub use state::{FieldChange, ListedDigest, ResourceState, differences};
 pub use told::OfCluster;
 
 /// What a resource is.

@@ -1,6 +1,8 @@
 //! The state of a resource: flat fields, in two parts that are read in two ways.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +29,26 @@ const UNORDERED: &str = "lxc";
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ResourceState(BTreeMap<String, Value>);
+
+/// A checksum of what a list said of a resource ([`ResourceState::listed_digest`]); its text is 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedDigest([u8; 16]);
+
+impl fmt::Display for ListedDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl FromStr for ListedDigest {
+    type Err = hex::FromHexError;
+
+    fn from_str(text: &str) -> Result<Self, hex::FromHexError> {
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(text, &mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
 
 /// A field that differs between two states.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,7 +138,7 @@ impl ResourceState {
 
     /// A checksum of what was read of it in a list: the same in every process.
     #[must_use]
-    pub fn listed_digest(&self) -> String {
+    pub fn listed_digest(&self) -> ListedDigest {
         let mut digest = Sha256::new();
         for (name, value) in self.0.iter().filter(|(name, _)| !is_config(name)) {
             // Neither a name nor the text of a value has a NUL in it.
@@ -125,9 +147,11 @@ impl ResourceState {
             digest.update(value.to_string().as_bytes());
             digest.update([0]);
         }
-        let mut text = hex::encode(digest.finalize());
-        text.truncate(32);
-        text
+        let mut bytes = [0; 16];
+        for (byte, of) in bytes.iter_mut().zip(digest.finalize().iter()) {
+            *byte = *of;
+        }
+        ListedDigest(bytes)
     }
 
     /// The state with what a newer list says of it.
@@ -242,6 +266,18 @@ mod tests {
         assert_eq!(differences(&changed, &changed), []);
         assert_eq!(changed.listed_digest(), listed("stopped").listed_digest());
         assert_ne!(changed.listed_digest(), running.listed_digest());
+    }
+
+    #[test]
+    fn a_checksum_is_the_same_in_every_process_and_read_back() {
+        let digest = ResourceState::of([("status", json!("online"))]).listed_digest();
+        let text = digest.to_string();
+        let all = Sha256::digest(b"status\0\"online\"\0");
+        assert_eq!(text, hex::encode(&all[..16]));
+        assert_eq!(text.parse(), Ok(digest));
+        for bad in ["", "0", &text[2..], "x".repeat(32).as_str()] {
+            assert!(bad.parse::<ListedDigest>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -136,11 +136,9 @@ impl State {
             ..ResourceFilter::default()
         };
         let found = self.filtered(&filter).into_iter();
-        let kept = found.map(|record| KeptResource {
-            key: record.key.clone(),
-            status: record.status.clone(),
-            listed_digest: record.listed_digest.clone(),
-            is_gone: record.gone_at.is_some(),
+        let kept = found.map(|record| {
+            let (key, is_gone) = (record.key.clone(), record.gone_at.is_some());
+            KeptResource::of(key, &record.status, record.listed_digest, is_gone)
         });
         kept.collect()
     }

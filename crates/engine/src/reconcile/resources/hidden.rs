@@ -9,12 +9,6 @@ use crate::reconcile::look;
 /// So many are asked about after one look; the next one goes on behind them.
 const MOST: usize = 50;
 
-/// What may be believed as it is, and what may be hidden.
-pub(super) fn apart(found: Vec<Found>) -> (Vec<Found>, Vec<Found>) {
-    let found = found.into_iter();
-    found.partition(|found| found.must_be_seen().is_none())
-}
-
 /// Those of `all` that are asked about now: the first ones behind `after`; and the last of them, if others come behind it. In the
 /// order of their keys.
 pub(super) fn part<T>(

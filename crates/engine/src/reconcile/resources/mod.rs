@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Reconciler, Site, look};
 use crate::error::EngineError;
 
+use rows::Row;
 pub(super) use stock::Stock;
 
 /// Snapshots that one commit makes at most: others wait for it.
@@ -42,7 +43,7 @@ pub struct ResourceReport {
 /// What one endpoint says of a whole cluster.
 struct Told {
     site: Site,
-    census: Census,
+    census: Census<Row>,
     /// The look's checksum.
     sum: u64,
     /// How often another endpoint was asked first, before it was read.
@@ -121,15 +122,22 @@ impl Reconciler {
         Ok(report)
     }
 
-    /// Writes what differs from what is on record of one cluster. Gives how many snapshots that makes.
+    /// Writes what differs from what is on record of one cluster, part by part: no more of it is there at once than one commit makes.
+    /// Gives how many snapshots that makes.
     async fn record_one(&self, host: HostId) -> Result<u64, NotRecorded> {
         let told = self.told(host).await?;
         let kept = self.store.kept_resources(host).await?;
-        let found = told.census.findings(&kept);
-        let (found, asked_to) = self.believed(&told, found).await?;
+        let gone = told.census.doubtful(&kept).collect();
+        let (seen, asked_to) = self.seen(&told, gone).await?;
+        // Nodes stay last.
+        let mut found = seen.into_iter().chain(told.census.certain(&kept));
         let mut written = 0;
-        for part in found.chunks(AT_ONCE) {
-            written += self.store.note_resources(part, self.clock.now()).await?;
+        loop {
+            let part: Vec<Found> = found.by_ref().take(AT_ONCE).collect();
+            if part.is_empty() {
+                break;
+            }
+            written += self.store.note_resources(&part, self.clock.now()).await?;
         }
         match asked_to {
             None => self.stock.recorded(host, told.sum),
@@ -166,23 +174,20 @@ impl Reconciler {
         u64::try_from(since_ms.div_euclid(1_000)).unwrap_or_default()
     }
 
-    /// What was found out, without what the token may not see; and up to which resource that was asked, if not of all.
-    async fn believed(
+    /// What of this is gone and not hidden from the token; and up to which resource that was asked, if not of all.
+    async fn seen(
         &self,
         told: &Told,
-        found: Vec<Found>,
+        gone: Vec<Found>,
     ) -> Result<(Vec<Found>, Option<ResourceKey>), String> {
         let Site { host, read, .. } = &told.site;
         let asked_to = self.stock.asked_to(host.id);
-        let (believed, doubtful) = hidden::apart(found);
-        let (part, asked_to) = hidden::part(doubtful, Found::key, asked_to.as_ref());
+        let (part, asked_to) = hidden::part(gone, Found::key, asked_to.as_ref());
         let seen = hidden::seen(read, part).await;
-        let mut seen = seen.map_err(|e| look::unanswered(&e, host.label.as_str()))?;
+        let seen = seen.map_err(|e| look::unanswered(&e, host.label.as_str()))?;
         if read.moves() != told.moves {
             return Err(look::by_turns(host.label.as_str()));
         }
-        // Nodes stay last.
-        seen.extend(believed);
         Ok((seen, asked_to))
     }
 
@@ -211,7 +216,7 @@ impl Reconciler {
 }
 
 /// The look, then the list of everything and the tasks that did not end before that moment, with the look's checksum.
-async fn census(site: &Site, since_s: u64) -> Result<(Census, u64), String> {
+async fn census(site: &Site, since_s: u64) -> Result<(Census<Row>, u64), String> {
     let look = look::whole(site).await?;
     let read = &site.read;
     let unanswered = |e: PveError| look::unanswered(&e, site.host.label.as_str());
@@ -220,7 +225,7 @@ async fn census(site: &Site, since_s: u64) -> Result<(Census, u64), String> {
     let storages = storages(read).await.map_err(unanswered)?;
     let mut tasks = read.cluster_tasks().await.map_err(unanswered)?;
     tasks.retain(|row| rows::is_kept(row, since_s));
-    let listed = rows::listed(items, &tasks);
+    let listed = rows::listed(items, tasks);
     Ok((Census::of(look.inventory, listed, storages), look.sum))
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use proximity_domain::resource::{Listed, ResourceKey, ResourceState};
+use proximity_domain::resource::{ResourceKey, ResourceState, Shows};
 use proximity_pve::cluster::GuestKind;
 use proximity_pve::resource_list::{GuestItem, NodeItem, ResourceItem, StorageItem};
 use proximity_pve::task::{TaskOutcome, TaskRow};
@@ -37,14 +37,44 @@ impl Fields {
     }
 }
 
+/// A row of one of a cluster's lists, as compact as it was read.
+#[derive(Debug)]
+pub(super) enum Row {
+    Item(ResourceItem),
+    /// There are few, and each is larger than an item.
+    Task(Box<TaskRow>),
+}
+
+impl Shows for Row {
+    fn key(&self) -> ResourceKey {
+        match self {
+            Self::Item(ResourceItem::Node(item)) => ResourceKey::node(&item.node),
+            Self::Item(ResourceItem::Storage(item)) => {
+                ResourceKey::storage(&item.node, &item.storage)
+            }
+            Self::Item(ResourceItem::Guest(item)) => match item.kind {
+                GuestKind::Lxc => ResourceKey::container(item.vmid),
+                GuestKind::Qemu => ResourceKey::machine(item.vmid),
+            },
+            Self::Task(row) => ResourceKey::task(row.upid.as_str()),
+        }
+    }
+
+    fn state(&self) -> Option<ResourceState> {
+        match self {
+            Self::Item(ResourceItem::Node(item)) => node(item),
+            Self::Item(ResourceItem::Storage(item)) => storage(item),
+            Self::Item(ResourceItem::Guest(item)) => guest(item),
+            Self::Task(row) => Some(task(row)),
+        }
+    }
+}
+
 /// All of a cluster's lists.
-pub(super) fn listed(items: Vec<ResourceItem>, tasks: &[TaskRow]) -> Vec<Listed> {
-    let items = items.into_iter().map(|item| match item {
-        ResourceItem::Node(item) => node(&item),
-        ResourceItem::Storage(item) => storage(&item),
-        ResourceItem::Guest(item) => guest(item),
-    });
-    items.chain(tasks.iter().map(task)).collect()
+pub(super) fn listed(items: Vec<ResourceItem>, tasks: Vec<TaskRow>) -> Vec<Row> {
+    let items = items.into_iter().map(Row::Item);
+    let tasks = tasks.into_iter().map(|row| Row::Task(Box::new(row)));
+    items.chain(tasks).collect()
 }
 
 /// Whether a task is to be recorded: it has not ended, or not before that moment, in seconds since 1970.
@@ -53,60 +83,51 @@ pub(super) fn is_kept(row: &TaskRow, since_s: u64) -> bool {
 }
 
 /// Whether a node is up the list tells of one that is off too, but none of its figures.
-fn node(item: &NodeItem) -> Listed {
+fn node(item: &NodeItem) -> Option<ResourceState> {
     let fields = || {
         Fields::default()
-            .with("status", item.status.as_str())
+            .with("status", &*item.status)
             .with_some("cpus", item.cpus.map(cpus))
             .with_some("memory_mib", item.memory_bytes.map(mib))
     };
-    Listed {
-        key: ResourceKey::node(&item.node),
-        state: is_told(&item.status).then(|| fields().state()),
-    }
+    is_told(&item.status).then(|| fields().state())
 }
 
-fn storage(item: &StorageItem) -> Listed {
+fn storage(item: &StorageItem) -> Option<ResourceState> {
     let fields = || {
         Fields::default()
-            .with("status", item.status.as_str())
+            .with("status", &*item.status)
             .with("node", item.node.as_str())
-            .with("name", item.storage.as_str())
+            .with("name", &*item.storage)
             .with("shared", item.shared)
             .with_some("type", item.plugin.as_deref())
             .with_some("content", item.content.as_deref().map(in_order))
     };
-    Listed {
-        key: ResourceKey::storage(&item.node, &item.storage),
-        state: is_told(&item.status).then(|| fields().state()),
-    }
+    is_told(&item.status).then(|| fields().state())
 }
 
 /// Without a name PVE has no statistics of it, and its power is unknown.
-fn guest(item: GuestItem) -> Listed {
-    let (key, disk) = match item.kind {
-        GuestKind::Lxc => (ResourceKey::container(item.vmid), None),
-        GuestKind::Qemu => (ResourceKey::machine(item.vmid), item.disk_bytes),
+fn guest(item: &GuestItem) -> Option<ResourceState> {
+    let disk = match item.kind {
+        GuestKind::Lxc => None,
+        GuestKind::Qemu => item.disk_bytes,
     };
-    let told = item.name.filter(|_| is_told(&item.status));
-    let state = told.map(|name| {
-        Fields::default()
-            .with("status", item.status)
-            .with("node", item.node.as_str())
-            .with("name", name)
-            .with("template", item.template)
-            .with("ha", item.ha_managed)
-            .with_some("tags", item.tags.as_deref().map(in_order))
-            .with_some("pool", item.pool)
-            .with_some("cpus", item.cpus.map(cpus))
-            .with_some("memory_mib", item.memory_bytes.map(mib))
-            .with_some("disk_mib", disk.map(mib))
-            .state()
-    });
-    Listed { key, state }
+    let name = item.name.as_deref().filter(|_| is_told(&item.status))?;
+    let fields = Fields::default()
+        .with("status", &*item.status)
+        .with("node", item.node.as_str())
+        .with("name", name)
+        .with("template", item.template)
+        .with("ha", item.ha_managed)
+        .with_some("tags", item.tags.as_deref().map(in_order))
+        .with_some("pool", item.pool.as_deref())
+        .with_some("cpus", item.cpus.map(cpus))
+        .with_some("memory_mib", item.memory_bytes.map(mib))
+        .with_some("disk_mib", disk.map(mib));
+    Some(fields.state())
 }
 
-fn task(row: &TaskRow) -> Listed {
+fn task(row: &TaskRow) -> ResourceState {
     let upid = &row.upid;
     let (status, result) = match &row.outcome {
         None if row.has_ended() => (UNKNOWN, None),
@@ -116,7 +137,7 @@ fn task(row: &TaskRow) -> Listed {
         Some(TaskOutcome::Failed(why)) => ("failed", Some(cut(why))),
         Some(TaskOutcome::Unknown(why)) => (UNKNOWN, Some(cut(why))),
     };
-    let state = Fields::default()
+    Fields::default()
         .with("status", status)
         .with("node", upid.node().as_str())
         .with("type", upid.kind())
@@ -125,11 +146,7 @@ fn task(row: &TaskRow) -> Listed {
         .with("started_s", upid.start_s())
         .with_some("ended_s", row.end_s)
         .with_some("result", result)
-        .state();
-    Listed {
-        key: ResourceKey::task(upid.as_str()),
-        state: Some(state),
-    }
+        .state()
 }
 
 fn is_told(status: &str) -> bool {
@@ -159,6 +176,8 @@ fn mib(bytes: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
@@ -167,10 +186,10 @@ mod tests {
         GuestItem {
             vmid: 101_u32.try_into().unwrap(),
             kind: GuestKind::Lxc,
-            node: "pve1".parse().unwrap(),
-            status: status.to_owned(),
-            name: name.map(ToOwned::to_owned),
-            tags: Some("b;a;b".to_owned()),
+            node: Arc::new("pve1".parse().unwrap()),
+            status: status.into(),
+            name: name.map(Box::from),
+            tags: Some("b;a;b".into()),
             pool: None,
             template: false,
             ha_managed: false,
@@ -182,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_guest_is_told_without_what_changes_by_itself() {
-        let state = guest(item("running", Some("web"))).state.unwrap();
+        let state = guest(&item("running", Some("web"))).unwrap();
         let expected = json!({
             "status": "running", "node": "pve1", "name": "web", "template": false, "ha": false, "tags": "a,b",
             "cpus": 2, "memory_mib": 512,
@@ -193,32 +212,32 @@ mod tests {
             cpus: Some(0.5),
             ..item("stopped", Some("db"))
         };
-        let listed = guest(machine);
-        assert_eq!(listed.key.to_string(), "vm 101");
-        let state = listed.state.unwrap();
+        let row = Row::Item(ResourceItem::Guest(machine));
+        assert_eq!(row.key().to_string(), "vm 101");
+        let state = row.state().unwrap();
         assert_eq!(state.fields()["disk_mib"], 8192);
         assert_eq!(state.fields()["cpus"], 0.5);
     }
 
     #[test]
     fn of_what_nobody_tells_anything_there_is_no_state() {
-        assert_eq!(guest(item("running", None)).state, None);
-        assert_eq!(guest(item("unknown", Some("web"))).state, None);
+        assert_eq!(guest(&item("running", None)), None);
+        assert_eq!(guest(&item("unknown", Some("web"))), None);
         let off = StorageItem {
-            node: "pve1".parse().unwrap(),
-            storage: "local".to_owned(),
-            status: "unknown".to_owned(),
+            node: Arc::new("pve1".parse().unwrap()),
+            storage: "local".into(),
+            status: "unknown".into(),
             plugin: None,
             content: None,
             shared: false,
         };
-        assert_eq!(storage(&off).state, None);
+        assert_eq!(storage(&off), None);
         let on = StorageItem {
-            status: "available".to_owned(),
-            content: Some("rootdir,images".to_owned()),
+            status: "available".into(),
+            content: Some("rootdir,images".into()),
             ..off
         };
-        let state = storage(&on).state.unwrap();
+        let state = storage(&on).unwrap();
         assert_eq!(state.fields()["content"], "images,rootdir");
     }
 
@@ -230,14 +249,14 @@ mod tests {
             end_s,
             outcome,
         };
-        let status = |row: &TaskRow| task(row).state.unwrap().status().to_owned();
+        let status = |row: &TaskRow| task(row).status().to_owned();
         assert_eq!(status(&row(None, None)), "running");
         assert_eq!(status(&row(None, Some(7))), "unknown");
         let kept = [None, Some(7), Some(8)].map(|end_s| is_kept(&row(None, end_s), 8));
         assert_eq!(kept, [true, false, true]);
         let failed = row(Some(TaskOutcome::Failed("x".repeat(900))), Some(7));
         assert_eq!(status(&failed), "failed");
-        let state = task(&failed).state.unwrap();
+        let state = task(&failed);
         assert_eq!(state.fields()["of"], "101");
         assert_eq!(state.fields()["result"], "x".repeat(200));
     }
