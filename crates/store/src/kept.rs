@@ -182,28 +182,52 @@ impl KeptRecord {
     }
 }
 
+/// What is kept, as far as it was read: all live apps come before the first guest.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    apps: HashMap<AppId, Holds>,
+    guests: HashMap<HostId, Vec<WatchedGuest>>,
+}
+
+impl Gathered {
+    pub(crate) fn add_live(&mut self, app: AppId) {
+        self.apps.insert(app, Holds::Nothing);
+    }
+
+    /// Those of a cluster come in the order of their VMIDs.
+    pub(crate) fn add_guest(&mut self, guest: WatchedGuest) {
+        hold(&mut self.apps, &guest);
+        let of_host = self.guests.entry(guest.watched.place.host).or_default();
+        of_host.push(guest);
+    }
+
+    pub(crate) fn whole(mut self) -> Kept {
+        self.apps.shrink_to_fit();
+        let guests = self.guests.into_iter().map(|(host, mut guests)| {
+            guests.shrink_to_fit();
+            (host, Arc::new(guests))
+        });
+        Kept {
+            guests: guests.collect(),
+            apps: self.apps,
+        }
+    }
+}
+
 impl Kept {
     /// All live apps, and their guests: those of each cluster by VMID.
     pub(crate) fn of(
         live: impl IntoIterator<Item = AppId>,
         guests: impl IntoIterator<Item = WatchedGuest>,
     ) -> Self {
-        let live = live.into_iter().map(|app| (app, Holds::Nothing));
-        let mut apps: HashMap<AppId, Holds> = live.collect();
-        let mut by_host: HashMap<HostId, Vec<WatchedGuest>> = HashMap::new();
+        let mut gathered = Gathered::default();
+        for app in live {
+            gathered.add_live(app);
+        }
         for guest in guests {
-            hold(&mut apps, &guest);
-            let of_host = by_host.entry(guest.watched.place.host).or_default();
-            of_host.push(guest);
+            gathered.add_guest(guest);
         }
-        let guests = by_host.into_iter().map(|(host, mut guests)| {
-            guests.shrink_to_fit();
-            (host, Arc::new(guests))
-        });
-        Self {
-            guests: guests.collect(),
-            apps,
-        }
+        gathered.whole()
     }
 
     /// Where the one guest of an app is kept, if it has one.

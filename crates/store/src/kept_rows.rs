@@ -5,7 +5,7 @@ use proximity_domain::ids::AppId;
 use proximity_domain::names::Hostname;
 
 use crate::error::StoreError;
-use crate::kept::Kept;
+use crate::kept::{Gathered, Kept};
 use crate::observation::{WatchedGuest, watched};
 use crate::row::{Columns, each};
 use crate::sql::sqlite::TouchedRow;
@@ -59,9 +59,15 @@ macro_rules! guests {
     };
 }
 
+/// Rows that are read at once of all: a row takes several times as much as what is kept of it.
+const PAGE: i64 = 500;
+/// `$1` the app that the page is behind, `$2` how many.
+const LIVE: &str = "SELECT id FROM apps WHERE archived_at IS NULL AND id > $1 ORDER BY id LIMIT $2";
+/// `$1` and `$2` the host entry and the VMID that the page is behind, `$3` how many.
 const ALL: &str = guests!(
     "JOIN",
-    "a.archived_at IS NULL AND g.gone_at IS NULL ORDER BY g.host_id, g.vmid"
+    "a.archived_at IS NULL AND g.gone_at IS NULL AND (g.host_id, g.vmid) > ($1, $2) \
+     ORDER BY g.host_id, g.vmid LIMIT $3"
 );
 // Rows have numbers on SQLite alone, which alone tells of them.
 const APP: &str = "SELECT id, hostname, status, CASE WHEN archived_at IS NULL THEN 1 ELSE 0 END AS live \
@@ -86,11 +92,37 @@ const SINCE: &str = guests!(
 const SNAPSHOT: &str = "SELECT pg_current_snapshot()::text";
 
 pub(crate) async fn read_all(tx: &mut Tx) -> Result<Kept, StoreError> {
-    let live = query("SELECT id FROM apps WHERE archived_at IS NULL");
-    let live = live.fetch_all(&mut *tx).await?;
-    let live: Vec<AppId> = each(&live, |row| row.parsed("id"))?;
-    let guests = query(ALL).fetch_all(tx).await?;
-    Ok(Kept::of(live, each(&guests, watched)?))
+    let mut gathered = Gathered::default();
+    let mut behind = String::new();
+    loop {
+        let rows = query(LIVE).bind(behind.as_str()).bind(PAGE);
+        let rows = rows.fetch_all(&mut *tx).await?;
+        for row in &rows {
+            gathered.add_live(row.parsed("id")?);
+        }
+        match next(&rows) {
+            Some(last) => behind = last.text("id")?,
+            None => break,
+        }
+    }
+    let mut behind = (String::new(), 0_i64);
+    loop {
+        let rows = query(ALL).bind(behind.0.as_str()).bind(behind.1).bind(PAGE);
+        let rows = rows.fetch_all(&mut *tx).await?;
+        for row in &rows {
+            gathered.add_guest(watched(row)?);
+        }
+        match next(&rows) {
+            Some(last) => behind = (last.text("host_id")?, last.int("vmid")?),
+            None => return Ok(gathered.whole()),
+        }
+    }
+}
+
+/// The row that the next page is behind; `None`: there is none.
+fn next(rows: &[Row]) -> Option<&Row> {
+    let is_full = i64::try_from(rows.len()).is_ok_and(|len| len >= PAGE);
+    rows.last().filter(|_| is_full)
 }
 
 /// Which snapshot this transaction reads: what it shows, as PostgreSQL says it.

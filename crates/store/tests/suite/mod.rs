@@ -88,7 +88,7 @@ macro_rules! with_cases {
                 stands_for_secrets_that_are_kept_apart, holds_its_secrets_while_it_names_them;
             resources: change_by_snapshots_alone, tell_each_change_with_it, go_whole_once_they_are_gone_for_long, take_their_configuration_beside_their_list, are_found_by_what_tells_them_apart,
                 tell_what_they_were_at_any_moment, keep_their_newest_snapshot_whoever_clears, let_tasks_go_whole,
-                go_with_their_host_entry;
+                go_with_their_host_entry, are_read_whole_in_the_order_of_their_keys;
             kept: follows_what_is_written, is_of_one_moment;
             chain: every_entry_is_linked, events_are_linked_and_may_begin_anywhere, holds_against_its_anchors_alone, writers_beside_each_other_make_one,
                 what_is_refused_leaves_no_link;

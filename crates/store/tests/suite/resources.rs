@@ -476,3 +476,18 @@ pub async fn go_with_their_host_entry(make: &impl Make) {
     assert_eq!(late.unwrap(), 0, "its entry is gone");
     world.assert_sound().await;
 }
+
+/// However much there is: it is read page by page.
+pub async fn are_read_whole_in_the_order_of_their_keys(make: &impl Make) {
+    let world = World::new(make).await;
+    let shown: Vec<_> = (100..1_101)
+        .map(|n| (container(n), state("running", "web")))
+        .collect();
+    assert_eq!(look(&world, &shown).await, 1_001);
+    let kept = world.store.kept_resources(world.host).await.unwrap();
+    let keys: Vec<&ResourceKey> = kept.iter().map(|one| &one.key).collect();
+    let mut expected: Vec<&ResourceKey> = shown.iter().map(|(key, _)| key).collect();
+    expected.sort();
+    assert_eq!(keys, expected);
+    assert_eq!(look(&world, &shown).await, 0, "it is so already");
+}
