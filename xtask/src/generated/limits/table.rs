@@ -132,6 +132,12 @@ pub(super) const OF_WORK: &[(&str, &[Limit])] = &[
                 "WRITER_CACHE_PAGES",
                 "read again when they are needed",
             ),
+            Limit(
+                "the same of each connection that reads",
+                "crates/store/src/sql/sqlite/connect.rs",
+                "READER_CACHE_PAGES",
+                "read again when they are needed",
+            ),
         ],
     ),
     (

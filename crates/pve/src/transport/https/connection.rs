@@ -4,11 +4,11 @@ use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::Response;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper::ext::ReasonPhrase;
 use hyper_util::rt::TokioIo;
@@ -248,14 +248,21 @@ async fn read_whole(response: Response<Incoming>) -> Result<RawResponse, String>
             .unwrap_or_default()
             .to_owned(),
     };
-    let whole = Limited::new(body, LONGEST_ANSWER_BYTES)
-        .collect()
-        .await
-        .map_err(|e| format!("the answer broke off: {}", chain(e.as_ref())))?;
+    let told = body.size_hint().exact();
+    let told = told.and_then(|bytes| usize::try_from(bytes).ok());
+    // Into one piece as it comes: kept in pieces until its end a long answer would be there twice.
+    let mut whole = BytesMut::with_capacity(told.unwrap_or(0).min(LONGEST_ANSWER_BYTES));
+    let mut body = Limited::new(body, LONGEST_ANSWER_BYTES);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| format!("the answer broke off: {}", chain(e.as_ref())))?;
+        if let Ok(piece) = frame.into_data() {
+            whole.extend_from_slice(&piece);
+        }
+    }
     Ok(RawResponse {
         status: head.status.as_u16(),
         reason,
-        body: whole.to_bytes(),
+        body: whole.freeze(),
     })
 }
 

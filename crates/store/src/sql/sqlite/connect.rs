@@ -15,10 +15,13 @@ const STATEMENTS: usize = 256;
 /// Pages in the log after which a commit also carries them over to the file: seldom enough that not one commit in a
 /// hundred takes so long (a page has 4 KiB, a commit some ten of them).
 const CHECKPOINT_PAGES: i64 = 4_000;
-/// Pages that the writer keeps, 8 MiB at most: what commits touch again and again, which are the new ends of the journals and of
-/// their indexes and the rows of some thousand apps. What is not there is in the system's memory, where a read costs less
+/// Pages that the writer keeps, 2 MiB at most: what commits touch again and again, which are the new ends of the journals and of
+/// their indexes and what is above the rows of apps. What is not there is in the system's memory, where a read costs less
 /// than a hundredth of the flush that each commit waits for.
-const WRITER_CACHE_PAGES: i64 = 2_048;
+const WRITER_CACHE_PAGES: i64 = 512;
+/// Pages that each connection that reads keeps, 512 KiB at most: as much as the writer has is what all of them have together. It is
+/// what is above the rows; the rows themselves a pass reads once.
+const READER_CACHE_PAGES: i64 = 128;
 
 /// A connection that writes. Waits for other processes, so it belongs on a thread that may block.
 pub(crate) fn connect_writer(path: &Path) -> Result<Connection, DatabaseError> {
@@ -33,7 +36,9 @@ pub(crate) fn connect_writer(path: &Path) -> Result<Connection, DatabaseError> {
 
 /// A connection that cannot write.
 pub(crate) fn connect_reader(path: &Path) -> Result<Connection, DatabaseError> {
-    open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.pragma_update(None, "cache_size", READER_CACHE_PAGES)?;
+    Ok(connection)
 }
 
 fn open(path: &Path, access: OpenFlags) -> Result<Connection, DatabaseError> {
