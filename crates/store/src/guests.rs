@@ -16,6 +16,7 @@ use crate::apps::{live_app, not_live};
 use crate::effects::{GuestChange, NewEvent};
 use crate::error::StoreError;
 use crate::journal::add_event;
+use crate::pages::by_vmid;
 use crate::row::{Columns, damaged, each, to_json};
 use crate::sql::{Row, Sql, Tx, query};
 use crate::store::{Reader, Store};
@@ -44,6 +45,12 @@ const OF_APPS: Sql = Sql::each(
         "app_id IN (SELECT jsonb_array_elements_text($1::jsonb)) AND gone_at IS NULL \
          ORDER BY recorded_at, id"
     ),
+);
+
+/// See [`by_vmid`].
+const OF_HOST: &str = known!(
+    "g.host_id = $1 AND g.app_id IS NOT NULL AND g.gone_at IS NULL AND g.vmid > $2 \
+     ORDER BY g.vmid LIMIT $3"
 );
 
 /// Applies one change that `operation` makes to a guest of `app`.
@@ -357,13 +364,8 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.recorded_on_host(host)));
         }
-        let rows = query(known!(
-            "host_id = $1 AND app_id IS NOT NULL AND gone_at IS NULL ORDER BY vmid"
-        ))
-        .bind(host.to_string())
-        .fetch_all(self.named("recorded_guests_of_host"))
-        .await?;
-        each(&rows, recorded)
+        let guests = self.read(async |tx| by_vmid(tx, OF_HOST, host, recorded).await);
+        guests.await
     }
 }
 

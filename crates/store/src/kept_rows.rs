@@ -7,6 +7,7 @@ use proximity_domain::names::Hostname;
 use crate::error::StoreError;
 use crate::kept::{Gathered, Kept};
 use crate::observation::{WatchedGuest, watched};
+use crate::pages::{PAGE, next};
 use crate::row::{Columns, each};
 use crate::sql::sqlite::TouchedRow;
 use crate::sql::{Row, Tx, query, query_scalar};
@@ -59,8 +60,6 @@ macro_rules! guests {
     };
 }
 
-/// Rows that are read at once of all: a row takes several times as much as what is kept of it.
-const PAGE: i64 = 500;
 /// `$1` the app that the page is behind, `$2` how many.
 const LIVE: &str = "SELECT id FROM apps WHERE archived_at IS NULL AND id > $1 ORDER BY id LIMIT $2";
 /// `$1` and `$2` the host entry and the VMID that the page is behind, `$3` how many.
@@ -117,12 +116,6 @@ pub(crate) async fn read_all(tx: &mut Tx) -> Result<Kept, StoreError> {
             None => return Ok(gathered.whole()),
         }
     }
-}
-
-/// The row that the next page is behind; `None`: there is none.
-fn next(rows: &[Row]) -> Option<&Row> {
-    let is_full = i64::try_from(rows.len()).is_ok_and(|len| len >= PAGE);
-    rows.last().filter(|_| is_full)
 }
 
 /// Which snapshot this transaction reads: what it shows, as PostgreSQL says it.

@@ -51,6 +51,7 @@ mod operations;
 mod options;
 pub mod orphans;
 mod outputs;
+mod pages;
 pub mod plans;
 mod ports;
 pub mod power;

@@ -12,6 +12,7 @@ use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::identities::put_missed;
 use crate::journal::{Act, add_audit, add_event};
+use crate::pages::by_vmid;
 use crate::records::Actor;
 use crate::row::{Columns, damaged, each};
 use crate::sql::{Row, Tx, query, query_scalar};
@@ -139,6 +140,16 @@ pub enum BrakeChange {
         actor: Actor,
     },
 }
+
+/// See [`by_vmid`].
+const WATCHED: &str = "SELECT g.id, g.app_id, g.host_id, g.node, g.vmid, \
+     CASE WHEN g.rootfs_volid IS NULL THEN 0 ELSE 1 END AS confirmed, \
+     CASE WHEN g.class = 'adopted' THEN 1 ELSE 0 END AS adopted, a.hostname, a.status, \
+     o.id AS operation_id, o.state FROM guests g JOIN apps a ON a.id = g.app_id \
+     LEFT JOIN operations o ON o.app_id = a.id \
+     AND o.state IN ('queued', 'running', 'unwinding', 'stuck') \
+     WHERE g.host_id = $1 AND g.gone_at IS NULL AND a.archived_at IS NULL AND g.vmid > $2 \
+     ORDER BY g.vmid LIMIT $3";
 
 impl Store {
     /// Writes what a look changed about suspicions, in one commit; nothing for no change. A guest that is gone by now is left
@@ -387,19 +398,8 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.watched_guests(host)));
         }
-        let rows = query(
-            "SELECT g.id, g.app_id, g.host_id, g.node, g.vmid, \
-             CASE WHEN g.rootfs_volid IS NULL THEN 0 ELSE 1 END AS confirmed, \
-             CASE WHEN g.class = 'adopted' THEN 1 ELSE 0 END AS adopted, a.hostname, a.status, \
-             o.id AS operation_id, o.state FROM guests g JOIN apps a ON a.id = g.app_id \
-             LEFT JOIN operations o ON o.app_id = a.id \
-             AND o.state IN ('queued', 'running', 'unwinding', 'stuck') \
-             WHERE g.host_id = $1 AND g.gone_at IS NULL AND a.archived_at IS NULL ORDER BY g.vmid",
-        )
-        .bind(host.to_string())
-        .fetch_all(self.named("watched_guests"))
-        .await?;
-        each(&rows, watched)
+        let guests = self.read(async |tx| by_vmid(tx, WATCHED, host, watched).await);
+        guests.await
     }
 
     /// All suspicions, by guest.

@@ -14,6 +14,7 @@ use crate::calls::SnapshotWritten;
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::add_event;
+use crate::pages::{PAGE, next};
 use crate::row::{Columns, each, to_json};
 use crate::sql::{Row, Tx, query, query_scalar};
 use crate::store::{Reader, Store, aside};
@@ -131,8 +132,6 @@ const KEPT: &str = concat!(
     of_a_host!(),
     " ORDER BY r.kind, r.item LIMIT $4"
 );
-/// Rows that are read at once of all that is on record of a host entry: a row takes several times as much as what is kept of it.
-const KEPT_PAGE: usize = 500;
 
 const NOW: &str = "SELECT r.seq, r.gone_at, s.state FROM resources r \
      JOIN snapshots s ON s.resource_id = r.id AND s.seq = r.seq WHERE r.id = $1";
@@ -275,10 +274,10 @@ async fn read_kept(tx: &mut Tx, host: HostId) -> Result<Vec<KeptResource>, Store
             .bind(host.as_str())
             .bind(kind)
             .bind(item)
-            .bind(i64::try_from(KEPT_PAGE).unwrap_or(i64::MAX))
+            .bind(PAGE)
             .fetch_all(&mut *tx)
             .await?;
-        let is_last = rows.len() < KEPT_PAGE;
+        let is_last = next(&rows).is_none();
         all.extend(each(&rows, kept)?);
         if is_last {
             return Ok(all);

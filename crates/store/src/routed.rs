@@ -1,13 +1,14 @@
-//! What the routes of the gateway are kept by, of each app: one lean statement, for all apps may be exposed.
+//! What the routes of the gateway are kept by, of each app: one lean statement, page by page, for all apps may be exposed.
 
 use proximity_domain::app::StatusLabel;
 use proximity_domain::ids::{AppId, HostId};
 use proximity_domain::names::NodeName;
 
 use crate::error::StoreError;
+use crate::pages::{PAGE, next};
 use crate::records::AppRecord;
-use crate::row::{Columns, each};
-use crate::sql::{Row, query};
+use crate::row::Columns;
+use crate::sql::{Row, Tx, query};
 use crate::store::Reader;
 
 /// An app, as far as its route is concerned.
@@ -46,6 +47,14 @@ impl From<&AppRecord> for RoutedApp {
     }
 }
 
+/// `$1` the app that a page is behind, `$2` how many.
+const EXPOSED: &str = "SELECT a.id, a.host_id, a.node, a.status, a.guest_port, \
+     CAST(CASE WHEN a.url IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_url, \
+     CAST(CASE WHEN o.id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS worked_on FROM apps a \
+     LEFT JOIN operations o ON o.app_id = a.id \
+     AND o.state IN ('queued', 'running', 'unwinding', 'stuck') \
+     WHERE a.archived_at IS NULL AND a.exposed = 1 AND a.id > $1 ORDER BY a.id LIMIT $2";
+
 impl Reader {
     /// The live apps that are exposed, by id.
     ///
@@ -55,17 +64,22 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.exposed_apps()));
         }
-        let rows = query(
-            "SELECT a.id, a.host_id, a.node, a.status, a.guest_port, \
-             CAST(CASE WHEN a.url IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_url, \
-             CAST(CASE WHEN o.id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS worked_on FROM apps a \
-             LEFT JOIN operations o ON o.app_id = a.id \
-             AND o.state IN ('queued', 'running', 'unwinding', 'stuck') \
-             WHERE a.archived_at IS NULL AND a.exposed = 1 ORDER BY a.id",
-        )
-        .fetch_all(self.named("exposed_apps"))
-        .await?;
-        each(&rows, routed)
+        self.read_as("exposed_apps", read_exposed).await
+    }
+}
+
+async fn read_exposed(tx: &mut Tx) -> Result<Vec<RoutedApp>, StoreError> {
+    let (mut all, mut behind) = (Vec::new(), String::new());
+    loop {
+        let rows = query(EXPOSED).bind(behind.as_str()).bind(PAGE);
+        let rows = rows.fetch_all(&mut *tx).await?;
+        for row in &rows {
+            all.push(routed(row)?);
+        }
+        match next(&rows) {
+            Some(last) => behind = last.text("id")?,
+            None => return Ok(all),
+        }
     }
 }
 

@@ -131,11 +131,16 @@ impl Reconciler {
     pub(super) async fn round(&self) -> Result<Round, EngineError> {
         let mut round = self.empty_round().await?;
         for host in self.store.hosts().await? {
+            // Both come in the order of their VMIDs, each of which is one guest's.
             let watched = self.store.watched_guests(host.id).await?;
-            let mut watched: BTreeMap<GuestId, WatchedGuest> =
-                watched.into_iter().map(|g| (g.watched.guest, g)).collect();
+            let mut watched = watched.into_iter().peekable();
             for recorded in self.store.recorded_guests_of_host(host.id).await? {
-                let Some(guest) = watched.remove(&recorded.id()) else {
+                let (id, vmid) = (recorded.id(), recorded.place().vmid);
+                while watched
+                    .next_if(|guest| guest.watched.place.vmid < vmid)
+                    .is_some()
+                {}
+                let Some(guest) = watched.next_if(|guest| guest.watched.guest == id) else {
                     continue;
                 };
                 if let Some(native) = recorded.native() {
