@@ -130,7 +130,7 @@ pub(super) fn complete(
         nodes: nodes.collect(),
         list_nodes: list.nodes,
         list_pools: list.pools,
-        guests: list.guests.iter().map(seen).collect(),
+        guests: list.guests.into_iter().map(seen).collect(),
     };
     let expected = Expected {
         cluster: cluster_name(&host.cluster_key),
@@ -264,7 +264,7 @@ fn mend(why: &Incomplete, label: &str) -> String {
     }
 }
 
-fn seen(row: &ListedGuest) -> SeenGuest {
+fn seen(row: ListedGuest) -> SeenGuest {
     let power = match row.status {
         GuestStatus::Running => ListedPower::Running,
         GuestStatus::Stopped => ListedPower::Stopped,

@@ -22,12 +22,21 @@ pub(super) const DOUBT: Duration = Duration::from_secs(60);
 
 /// What is on record when a round begins.
 pub(super) struct Round {
-    pub(super) guests: BTreeMap<GuestId, (WatchedGuest, RecordedGuest)>,
+    /// Each by itself: the nodes of a tree are half empty, and the entries large.
+    pub(super) guests: BTreeMap<GuestId, Box<(WatchedGuest, RecordedGuest)>>,
     pub(super) marks: BTreeMap<Mark, GuestId>,
     pub(super) alarms: Alarms,
     /// Where containers are that were told of as twins.
     pub(super) twins: BTreeSet<(HostId, Vmid)>,
     pub(super) guards: BTreeMap<AppId, GuardedApp>,
+}
+
+impl Round {
+    /// A guest that was on record.
+    pub(super) fn guest(&self, id: GuestId) -> Option<(&WatchedGuest, &RecordedGuest)> {
+        let guest = self.guests.get(&id)?;
+        Some((&guest.0, &guest.1))
+    }
 }
 
 /// What a round came to.
@@ -146,7 +155,7 @@ impl Reconciler {
                 if let Some(native) = recorded.native() {
                     round.marks.insert(native.identity.mark, native.id);
                 }
-                round.guests.insert(recorded.id(), (guest, recorded));
+                round.guests.insert(id, Box::new((guest, recorded)));
             }
         }
         Ok(round)
@@ -171,7 +180,8 @@ impl Reconciler {
                 }
                 let recorded = self.store.recorded_guests(guest.watched.app).await?;
                 if let Some(recorded) = recorded.into_iter().find(|g| g.id() == id) {
-                    round.guests.insert(id, (guest.clone(), recorded));
+                    let guest = Box::new((guest.clone(), recorded));
+                    round.guests.insert(id, guest);
                 }
             }
         }

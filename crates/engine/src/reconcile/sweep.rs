@@ -252,7 +252,7 @@ impl Reconciler {
         }
         let mut made = self.read(&queues, &round).await?;
         made.add_unseen(unseen);
-        let apps: BTreeSet<AppId> = round.guests.values().map(|(g, _)| g.watched.app).collect();
+        let apps: BTreeSet<AppId> = round.guests.values().map(|of| of.0.watched.app).collect();
         self.addresses.keep(|app| apps.contains(&app));
         self.end_what_is_past(&seen, &round).await?;
         self.keep_verified(&round, began).await?;
@@ -280,7 +280,7 @@ impl Reconciler {
             !is_of_round || round.guests.contains_key(&guest)
         });
         let guests = round.guests.values();
-        let hosts: BTreeSet<HostId> = guests.map(|(g, _)| g.watched.place.host).collect();
+        let hosts: BTreeSet<HostId> = guests.map(|of| of.0.watched.place.host).collect();
         let (seen, unseen) = self.lists(hosts).await;
         let mut queues = Vec::new();
         for (site, inventory) in &seen {
@@ -357,10 +357,10 @@ impl Reconciler {
         inventory: &'a CompleteInventory,
         round: &Round,
     ) -> Vec<Queue<'a>> {
-        let of_host = round.guests.values();
-        let here: BTreeMap<Vmid, GuestId> = of_host
-            .filter(|(guest, _)| guest.watched.place.host == site.host.id)
-            .map(|(guest, _)| (guest.watched.place.vmid, guest.watched.guest))
+        let all = round.guests.values().map(|of| &of.0.watched);
+        let here: BTreeMap<Vmid, GuestId> = all
+            .filter(|watched| watched.place.host == site.host.id)
+            .map(|watched| (watched.place.vmid, watched.guest))
             .collect();
         let mut nodes: Vec<(&NodeName, VecDeque<Target>)> = inventory
             .nodes()
@@ -443,7 +443,7 @@ impl Reconciler {
     ) -> Result<Swept, EngineError> {
         let seen = observed(target.place.clone(), config, false);
         self.end_unmarked(queue.site, &seen, round).await?;
-        let Some((guest, recorded)) = target.guest.and_then(|id| round.guests.get(&id)) else {
+        let Some((guest, recorded)) = target.guest.and_then(|id| round.guest(id)) else {
             let site = queue.site;
             return self.judge_other(site, target, seen.mark, round).await;
         };

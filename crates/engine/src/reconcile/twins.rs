@@ -23,7 +23,7 @@ impl Reconciler {
         round: &Round,
     ) -> Result<Swept, EngineError> {
         let of = mark.and_then(|mark| round.marks.get(&mark));
-        let Some((guest, _)) = of.and_then(|id| round.guests.get(id)) else {
+        let Some((guest, _)) = of.and_then(|id| round.guest(*id)) else {
             return Ok(Swept::Other);
         };
         let now = self.clock.now();
@@ -48,7 +48,7 @@ impl Reconciler {
             if key.kind != AlarmKind::Twin || !is_here {
                 continue;
             }
-            let Some((guest, recorded)) = round.guests.get(&key.guest) else {
+            let Some((guest, recorded)) = round.guest(key.guest) else {
                 continue;
             };
             let mark = recorded.native().map(|native| native.identity.mark);
@@ -72,7 +72,7 @@ impl Reconciler {
             here.extend(inventory.containers().map(|(vmid, _)| (site.host.id, vmid)));
         }
         for (key, alarm) in &round.alarms {
-            let Some((guest, _)) = round.guests.get(&key.guest) else {
+            let Some((guest, _)) = round.guest(key.guest) else {
                 self.store.end_alarm(key, None, self.clock.now()).await?;
                 continue;
             };
