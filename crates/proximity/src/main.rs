@@ -20,6 +20,7 @@ mod text;
 #[cfg(feature = "lab")]
 mod trial;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -33,6 +34,9 @@ use crate::roles::{logging, signals};
 /// Gives back what is not used any more: a server that reads a list of 10,000 containers every ten seconds keeps no such list.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Threads that tasks run on at most. Each has a heap of its own, which keeps what a pass needed for a moment while it ran there.
+const WORKERS: usize = 4;
 
 fn main() -> ExitCode {
     #[cfg(feature = "lab")]
@@ -85,7 +89,9 @@ fn start(context: &Context, cli: Cli) -> Result<(), Failed> {
     }
     // Somebody installed one before us? Then that one is as good.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(WORKERS))
         .enable_all()
         .build()
         .map_err(|e| {

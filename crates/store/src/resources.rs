@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proximity_domain::ids::HostId;
 use proximity_domain::resource::{
-    Found, KeptResource, ListedDigest, Now, OfCluster, ResourceId, ResourceKey, ResourceKind, ResourceState,
-    SnapshotChange,
+    Found, KeptResource, ListedDigest, Now, OfCluster, ResourceId, ResourceKey, ResourceKind,
+    ResourceState, SnapshotChange,
 };
 use proximity_domain::time::Timestamp;
 
@@ -14,7 +14,8 @@ use crate::calls::SnapshotWritten;
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::add_event;
-use crate::pages::{PAGE, next};
+use crate::pages;
+use crate::pages::next;
 use crate::row::{Columns, each, to_json};
 use crate::sql::{Row, Tx, query, query_scalar};
 use crate::store::{Reader, Store, aside};
@@ -274,7 +275,7 @@ async fn read_kept(tx: &mut Tx, host: HostId) -> Result<Vec<KeptResource>, Store
             .bind(host.as_str())
             .bind(kind)
             .bind(item)
-            .bind(PAGE)
+            .bind(pages::PAGE)
             .fetch_all(&mut *tx)
             .await?;
         let is_last = next(&rows).is_none();

@@ -32,6 +32,12 @@ pub(super) const OF_WORK: &[(&str, &[Limit])] = &[
                 "they wait",
             ),
             Limit(
+                "threads that tasks run on",
+                "crates/proximity/src/main.rs",
+                "WORKERS",
+                "tasks take turns",
+            ),
+            Limit(
                 "silence of a claim's holder, ms",
                 "crates/engine/src/engine.rs",
                 "LEASE_MS",
