@@ -1,5 +1,6 @@
 //! Looks and what is on record, held against each other.
 
+use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -289,4 +290,44 @@ fn a_configuration_follows_nothing_for_what_no_list_shows() {
     let other = Found::configured(HOST, number(101), &config);
     let other = other.follows(Some(there)).unwrap();
     assert_eq!(other.change, Some(SnapshotChange::Updated));
+}
+
+fn key_of(kind: u8, n: u32) -> ResourceKey {
+    match kind {
+        0 => container(101 + n),
+        1 => ResourceKey::machine(number(101 + n)),
+        2 => ResourceKey::storage(&node(), &format!("s{n}")),
+        3 => ResourceKey::task(&format!("UPID:{n}")),
+        _ => ResourceKey::node(&format!("pve{n}").parse().unwrap()),
+    }
+}
+
+fn power(runs: bool) -> &'static str {
+    if runs { "running" } else { "stopped" }
+}
+
+proptest! {
+    /// Neither is left out, and nothing is believed that may only be hidden.
+    #[test]
+    fn what_must_be_seen_is_doubtful_and_everything_else_is_certain(
+        rows in prop::collection::vec((0..5_u8, 0..3_u32, any::<bool>()), 0..12),
+        on_record in prop::collection::vec((0..5_u8, 0..3_u32, any::<bool>(), any::<bool>()), 0..12),
+        sees_all in any::<bool>(),
+    ) {
+        let rows = rows.into_iter();
+        let rows: Vec<Listed> = rows
+            .map(|(kind, n, runs)| listed(key_of(kind, n), power(runs)))
+            .collect();
+        let on_record = on_record.into_iter();
+        let on_record: Vec<KeptResource> = on_record
+            .map(|(kind, n, runs, is_gone)| kept(key_of(kind, n), power(runs), is_gone))
+            .collect();
+        let storages = if sees_all { Sight::All } else { Sight::NotAll };
+        let census = Census::of(look(&[101]), rows, storages);
+        let all = census.findings(&on_record).into_iter();
+        let (doubtful, certain): (Vec<Found>, Vec<Found>) =
+            all.partition(|found| found.must_be_seen().is_some());
+        prop_assert_eq!(census.doubtful(&on_record).collect::<Vec<_>>(), doubtful);
+        prop_assert_eq!(census.certain(&on_record).collect::<Vec<_>>(), certain);
+    }
 }
