@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{FuturesUnordered, StreamExt};
 use proximity_domain::app::StatusLabel;
 use proximity_domain::guest::Ownership;
 use proximity_domain::ids::{AppId, HostId};
@@ -137,19 +137,24 @@ async fn sweep_all(engine: &Engine, routes: &[RouteView]) -> Result<Swept, Engin
     let apps = engine.store().exposed_apps().await?;
     let known: HashSet<AppId> = apps.iter().map(|a| a.id).collect();
     let route_of: HashMap<AppId, &RouteView> = routes.iter().map(|r| (r.app, r)).collect();
-    let mut looks = Vec::new();
+    let mut swept = Swept::default();
+    let mut under_way = FuturesUnordered::new();
     for app in &apps {
         let route = route_of.get(&app.id).copied();
-        if sweep.need(app, route).is_some() {
-            looks.push(sweep.look_again(app, route));
+        if sweep.need(app, route).is_none() {
+            continue;
+        }
+        under_way.push(sweep.look_again(app, route));
+        // What all of them would take at once, behind a gateway that is new, is many times what is known of them.
+        if under_way.len() >= AT_ONCE
+            && let Some(done) = under_way.next().await
+        {
+            swept.count(done?);
         }
     }
-    let done: Vec<Done> = stream::iter(looks)
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
-    let mut swept = Swept::default();
-    done.into_iter().for_each(|done| swept.count(done));
+    while let Some(done) = under_way.next().await {
+        swept.count(done?);
+    }
     for stray in routes.iter().filter(|r| !known.contains(&r.app)) {
         swept.count(sweep.end(stray).await?);
     }

@@ -58,9 +58,8 @@ impl EventKind {
             Self::AppStatusChanged | Self::OperationQueued | Self::OperationStarted | Self::OperationProgressed
             | Self::OperationTurnedBack | Self::OperationSucceeded
             // Of those of an app's operation the app's own event tells, with the reason.
-            | Self::OperationFailed | Self::OperationCancelled
-            // Of all of them together one event tells.
-            | Self::OrphanAmongMany
+            // Of all of those that are missing together one event tells.
+            | Self::OperationFailed | Self::OperationCancelled | Self::OrphanAmongMany
             // The end of the apply, or of the pass, tells.
             | Self::DesiredChanged | Self::ReconciliationStarted => None,
             Self::AppCreated => row(Severity::Info, "new app asked for"),

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use futures::stream::{self, StreamExt};
+use futures::stream::{FuturesUnordered, StreamExt};
 use proximity_domain::app::StatusLabel;
 use proximity_domain::event::EventKind;
 use proximity_domain::names::NodeName;
@@ -99,18 +99,7 @@ impl Reconciler {
         }
         let alarms = watch.alarms(&self.store).await?;
         let dry = *pass == Pass::Dry;
-        let mut looks = Vec::new();
-        for (cluster, guest, change) in &changed {
-            looks.push(async {
-                let followed = self.follow_one(cluster, guest, change, dry, now).await;
-                (*cluster, *guest, followed)
-            });
-        }
-        let done: Vec<_> = stream::iter(looks)
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        for (cluster, guest, followed) in done {
+        for (cluster, guest, followed) in self.follow_each(&changed, dry, now).await {
             match followed? {
                 Followed::Left => {}
                 Followed::Failed(why) => report.result.errors.push(why),
@@ -132,6 +121,31 @@ impl Reconciler {
             }
         }
         Ok(())
+    }
+
+    /// One after the other is begun, a few at a time: what all of them would take at once, after an outage, is many times what is known
+    /// of them.
+    async fn follow_each<'s>(
+        &self,
+        changed: &[(&'s Seen, &'s WatchedGuest, Change<'s>)],
+        dry: bool,
+        now: Timestamp,
+    ) -> Vec<(&'s Seen, &'s WatchedGuest, Result<Followed, EngineError>)> {
+        let mut under_way = FuturesUnordered::new();
+        let mut done = Vec::new();
+        for (cluster, guest, change) in changed {
+            under_way.push(async move {
+                let followed = self.follow_one(cluster, guest, change, dry, now).await;
+                (*cluster, *guest, followed)
+            });
+            if under_way.len() >= AT_ONCE {
+                done.extend(under_way.next().await);
+            }
+        }
+        while let Some(one) = under_way.next().await {
+            done.push(one);
+        }
+        done
     }
 
     async fn follow_one(
