@@ -351,18 +351,18 @@ impl EventKind {
             Self::MassBrakeReleased => row("MassBrakeReleased", &["confirmed", "archived", "since"], "Somebody confirmed how many containers are missing, and their records were archived."),
             Self::MassBrakeEnded => row("MassBrakeEnded", &["missing", "since"], "No more containers are missing than may be at once; that `missing` were was told last, the first time `since` then."),
             Self::AppDiagnosedStuck => row("AppDiagnosedStuck", &["app", "hostname", "was", "stuck_for_ms"], "An app was on its way for too long with nobody at work, and is in *error* now."),
-            Self::AppResolved => row("AppResolved", &["app", "hostname", "was", "to"], "Somebody accepted the power state that was read for an app in *error*."),
             Self::ApplyStarted | Self::ApplyEnded | Self::ApplyFailed | Self::DesiredChanged
             | Self::ReconciliationStarted | Self::ReconciliationCompleted | Self::ResourceDiscovered
-            | Self::ResourceUpdated | Self::ResourceDeleted => self.spec_of_state(),
+            | Self::ResourceUpdated | Self::ResourceDeleted | Self::AppResolved => self.spec_of_state(),
         }
     }
 
-    /// The row of a kind that is about wanted and observed state.
+    /// The row of one of the last kinds.
     #[rustfmt::skip] // likewise
     fn spec_of_state(self) -> EventSpec {
         let row = |label, fields, when| EventSpec { label, fields, when };
         match self {
+            Self::AppResolved => row("AppResolved", &["app", "hostname", "was", "to"], "Somebody accepted the power state that was read for an app in *error*."),
             Self::ApplyStarted => row("ApplyStarted", &["apply", "plan", "changes"], "Somebody let a plan be applied, with so many changes."),
             Self::ApplyEnded => row("ApplyEnded", OF_APPLY, "An apply ended: every change is done, or it was stopped before all were started."),
             Self::ApplyFailed => row("ApplyFailed", OF_APPLY, "An apply ended, and a change of it failed; what depends on that was not begun."),

@@ -349,11 +349,10 @@ pub async fn start_each_change_once_and_end_as_their_changes_did(make: &impl Mak
         .unwrap();
     let over = store.end_apply(&fence, world.at()).await.unwrap();
     assert_eq!(
-        (over.state, over.ended_at),
-        (ApplyState::Failed, Some(world.at()))
+        (over.state, over.ended_at, &over.lease),
+        (ApplyState::Failed, Some(world.at()), &None)
     );
     assert_eq!(over.why, Some(failure("health_failed")));
-    assert_eq!(over.lease, None);
     let found = changes(&world, fence.apply).await;
     assert_eq!(
         (found[2].app, found[2].operation),
