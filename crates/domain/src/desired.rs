@@ -60,6 +60,21 @@ impl DesiredSpec {
         }
     }
 
+    /// The same, as far as it depends on these apps.
+    #[must_use]
+    pub fn among(&self, names: &BTreeSet<Hostname>) -> Self {
+        let is_among = |need: &ManifestName| {
+            let need = need.as_str().parse::<Hostname>();
+            need.is_ok_and(|need| names.contains(&need))
+        };
+        let mut spec = self.clone();
+        match &mut spec {
+            Self::App(spec) => spec.depends_on.retain(is_among),
+            Self::AdoptedApp(spec) => spec.depends_on.retain(is_among),
+        }
+        spec
+    }
+
     /// The document that says this of an app.
     #[must_use]
     pub fn manifest(&self, name: &Hostname) -> Manifest {
@@ -150,6 +165,13 @@ impl Documents {
     #[must_use]
     pub fn secrets(&self) -> BTreeSet<SecretName> {
         self.0.values().flat_map(DesiredSpec::secrets).collect()
+    }
+}
+
+/// As they are, also where they depend on apps that are not among them.
+impl FromIterator<(Hostname, DesiredSpec)> for Documents {
+    fn from_iter<T: IntoIterator<Item = (Hostname, DesiredSpec)>>(all: T) -> Self {
+        Self(all.into_iter().collect())
     }
 }
 
@@ -267,6 +289,24 @@ mod tests {
         assert_eq!(Documents::of(&all), first);
         assert_eq!(Documents::of(&first.manifests()), first);
         assert_eq!(Documents::of(&[]).order(), Vec::<Vec<String>>::new());
+    }
+
+    #[test]
+    fn what_is_kept_of_an_app_keeps_what_it_depends_on_elsewhere() {
+        let all = Documents::of(&documents());
+        let web: Hostname = "web".parse().unwrap();
+        let spec = all.get(&web).unwrap().clone();
+        let alone: Documents = [(web.clone(), spec.clone())].into_iter().collect();
+        assert_eq!(needs(&alone, "web"), ["dbs", "mail"]);
+        assert_eq!(alone.order(), [["web"]]);
+        let read = Documents::of(&alone.manifests());
+        assert!(needs(&read, "web").is_empty(), "it is read as any document");
+        let there = BTreeSet::from(["mail".parse().unwrap(), web]);
+        let fewer = spec.among(&there).depends_on();
+        assert_eq!(
+            fewer.iter().map(Hostname::as_str).collect::<Vec<_>>(),
+            ["mail"]
+        );
     }
 
     #[test]

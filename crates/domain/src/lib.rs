@@ -40,6 +40,7 @@ pub mod resource;
 pub mod restore;
 pub mod retention;
 pub mod retry;
+pub mod rollback;
 pub mod saga;
 pub mod sockets;
 pub mod time;

@@ -55,6 +55,8 @@ pub struct DesiredTies {
 const OF_NAME: &str = "SELECT * FROM desired WHERE name = $1 ORDER BY revision DESC LIMIT $2";
 const ALL: &str = "SELECT d.* FROM desired d WHERE d.spec_sealed IS NOT NULL \
      AND d.revision = (SELECT MAX(n.revision) FROM desired n WHERE n.name = d.name) ORDER BY d.name";
+const ALL_AT: &str = "SELECT d.* FROM desired d WHERE d.revision = \
+     (SELECT MAX(n.revision) FROM desired n WHERE n.name = d.name AND n.applied_at <= $1) ORDER BY d.name";
 const TIES: &str = "SELECT d.app_id, d.depends_on, d.secrets FROM desired d \
      WHERE d.spec_sealed IS NOT NULL AND d.app_id IS NOT NULL \
      AND d.revision = (SELECT MAX(n.revision) FROM desired n WHERE n.name = d.name) \
@@ -104,6 +106,18 @@ impl Reader {
         }
         self.read(async |tx| all(tx, &self.shared.sealer).await)
             .await
+    }
+
+    /// The revision of each name that was the newest at that moment, by name; also one that says that nothing was wanted any more.
+    ///
+    /// # Errors
+    /// As [`Reader::desired`].
+    pub async fn desired_at(&self, at: Timestamp) -> Result<Vec<DesiredRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.desired_at(at)));
+        }
+        let rows = query(ALL_AT).bind(at.0).fetch_all(self).await?;
+        each(&rows, |row| record(&self.shared.sealer, row))
     }
 
     /// What ties the apps of which something is wanted, by their ids. No spec is opened for it.

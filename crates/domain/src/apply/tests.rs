@@ -245,6 +245,7 @@ fn plan(changes: Vec<Change>) -> Plan {
         unchanged: 0,
         uncompared: 0,
         brake: None,
+        rollback: None,
     }
 }
 

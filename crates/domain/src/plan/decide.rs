@@ -71,6 +71,7 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
         unchanged,
         uncompared,
         brake: None,
+        rollback: None,
     };
     Decided { plan, doubts }
 }

@@ -23,6 +23,7 @@ use crate::app::AppClass;
 use crate::ids::{AppId, HostId, Vmid};
 use crate::names::{HostLabel, Hostname, NodeName};
 use crate::observe::Brake;
+use crate::rollback::Rollback;
 
 pub use basis::digest;
 pub use decide::{Decided, decide};
@@ -50,6 +51,9 @@ pub struct Plan {
     pub uncompared: u64,
     /// More would be removed than may go in an hour without a person's word.
     pub brake: Option<MassBrake>,
+    /// What it goes back to, if its documents are an earlier state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
 }
 
 /// What may not be done without a person who types the number.

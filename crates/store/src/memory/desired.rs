@@ -34,6 +34,15 @@ impl State {
         wanted.cloned().collect()
     }
 
+    pub(crate) fn desired_at(&self, at: Timestamp) -> Vec<DesiredRecord> {
+        let mut newest = BTreeMap::new();
+        let then = self.desired.values();
+        for record in then.filter(|record| record.applied_at <= at) {
+            newest.insert(&record.name, record);
+        }
+        newest.into_values().cloned().collect()
+    }
+
     pub(crate) fn desired_ties(&self) -> Vec<DesiredTies> {
         let all = self.all_desired().into_iter();
         let ties = all.filter_map(|record| {

@@ -183,6 +183,7 @@ fn plan() -> PlanRecord {
             unchanged: 1,
             uncompared: 0,
             brake: None,
+            rollback: None,
         },
         applied_at: None,
     }

@@ -28,10 +28,15 @@ pub async fn look(pair: &Pair) {
         both!(pair, store => store.apply_changes(id)).unwrap();
     }
     both!(pair, store => store.apply(ApplyId(Uuid::nil()))).unwrap();
+    let mut moments = vec![0];
     for n in 0..5 {
         let name = plans::name(n);
         both!(pair, store => store.desired(&name)).unwrap();
-        both!(pair, store => store.desired_revisions(&name)).unwrap();
+        let all = both!(pair, store => store.desired_revisions(&name)).unwrap();
+        moments.extend(all.iter().map(|one| one.applied_at.0));
+    }
+    for at in moments.iter().map(|at| Timestamp(*at)) {
+        both!(pair, store => store.desired_at(at)).unwrap();
     }
     both!(pair, store => store.secrets()).unwrap();
     for n in 0..4 {

@@ -76,6 +76,7 @@ impl Play {
                 unchanged: u64::from(n),
                 uncompared: u64::from(n / 2),
                 brake: None,
+                rollback: None,
             },
             applied_at: None,
         };

@@ -58,6 +58,7 @@ pub async fn kept(world: &mut World, changes: Vec<Change>, documents: &[Manifest
             unchanged: 0,
             uncompared: 0,
             brake: None,
+            rollback: None,
         },
         applied_at: None,
     };

@@ -7,6 +7,7 @@ use proximity_domain::event::EventKind;
 use proximity_domain::ids::AppId;
 use proximity_domain::names::SecretName;
 use proximity_domain::plan::{Act, Change};
+use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
 use proximity_store::applies::ChangeEnd;
 use proximity_store::desired::DesiredRecord;
@@ -287,5 +288,39 @@ pub async fn holds_its_secrets_while_it_names_them(make: &impl Make) {
     )
     .await;
     remove().await.unwrap();
+    world.assert_sound().await;
+}
+
+pub async fn at_a_moment_is_the_revision_that_was_the_newest_then(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let before = Timestamp(world.at().0 - 1);
+    let app = world.create("web").await.id;
+    let update = || change("web", Act::Update, Some(app), &[]);
+    let mut moments = vec![(before, None)];
+    for (title, revision) in [("one", 1), ("two", 2)] {
+        applies(&mut world, update(), Some(json!({ "TITLE": title }))).await;
+        moments.push((world.at(), Some((revision, true))));
+        world.pass(10);
+        moments.push((Timestamp(world.at().0 - 1), Some((revision, true))));
+    }
+    let gone = change("web", Act::Destroy, Some(app), &[]);
+    applies(&mut world, gone, None).await;
+    moments.push((world.at(), Some((3, false))));
+    let other = world.create("other").await.id;
+    let young = change("other", Act::Update, Some(other), &[]);
+    world.pass(10);
+    applies(&mut world, young, Some(json!({}))).await;
+    for (at, expected) in moments {
+        let then = world.store.desired_at(at).await.unwrap();
+        let then: Vec<_> = then
+            .iter()
+            .map(|one| (one.name.as_str(), (one.revision, one.spec.is_some())))
+            .collect();
+        let expected: Vec<_> = expected.map(|one| ("web", one)).into_iter().collect();
+        assert_eq!(then, expected, "{at:?}");
+    }
+    let now = world.store.desired_at(world.at()).await.unwrap();
+    let names: Vec<&str> = now.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["other", "web"]);
     world.assert_sound().await;
 }

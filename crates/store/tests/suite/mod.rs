@@ -84,6 +84,7 @@ macro_rules! with_cases {
                 start_each_change_once_and_end_as_their_changes_did, that_are_stopped_start_no_more,
                 of_many_the_newest_stay_and_those_at_work;
             desired: is_what_was_applied_last_with_all_before, of_a_change_that_failed_is_as_before,
+                at_a_moment_is_the_revision_that_was_the_newest_then,
                 of_apps_that_stay_as_they_are_is_recorded_at_once, of_another_name_ends_when_the_app_gets_a_new_one,
                 stands_for_secrets_that_are_kept_apart, holds_its_secrets_while_it_names_them;
             resources: change_by_snapshots_alone, tell_each_change_with_it, go_whole_once_they_are_gone_for_long, take_their_configuration_beside_their_list, are_found_by_what_tells_them_apart,

@@ -7,6 +7,7 @@ use proximity_domain::manifest::Manifest;
 use proximity_domain::plan::{
     Act, Change, Downtime, FieldDiff, MassBrake, Obstacle, Place, Plan, Source,
 };
+use proximity_domain::rollback::{Back, Lost, Rollback, Target};
 use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
 use proximity_store::plans::{PLANS_KEPT, PlanRecord};
@@ -59,8 +60,28 @@ fn record(world: &mut World, at: i64) -> PlanRecord {
                 done: 1,
                 limit: 3,
             }),
+            rollback: Some(went_back()),
         },
         applied_at: None,
+    }
+}
+
+/// That a plan goes back is kept with it.
+fn went_back() -> Rollback {
+    Rollback {
+        to: Target::Revision(3),
+        apps: vec![Back {
+            name: "web".parse().unwrap(),
+            revision: Some(3),
+            since: Timestamp(7),
+            kept: Vec::new(),
+        }],
+        stay: Vec::new(),
+        lost: vec![Lost {
+            name: "web".parse().unwrap(),
+            path: "memory".to_owned(),
+            now: json!(512),
+        }],
     }
 }
 
