@@ -20,6 +20,16 @@ pub enum DesiredSpec {
 }
 
 impl DesiredSpec {
+    /// What a document of one app says; `None` of a stack and of values.
+    #[must_use]
+    pub fn of(document: &Manifest) -> Option<Self> {
+        match document {
+            Manifest::App { spec, .. } => Some(Self::App(spec.clone())),
+            Manifest::AdoptedApp { spec, .. } => Some(Self::AdoptedApp(spec.clone())),
+            Manifest::Stack { .. } | Manifest::Values { .. } => None,
+        }
+    }
+
     /// The kind of its document.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -131,6 +131,9 @@ pub enum EngineError {
     /// A plan is not carried out.
     #[error("{0}")]
     NotApplied(proximity_domain::apply::Refusal),
+    /// An app, or all of them, does not go back to an earlier state.
+    #[error("{0}")]
+    NotBack(proximity_domain::rollback::Impossible),
     /// Documents of desired state that are not right, or name what is not there.
     #[error("the documents are not right; problems: {}", fields.len())]
     Manifests {
@@ -224,6 +227,7 @@ impl EngineError {
             | Self::NotAdoptable { .. }
             | Self::NotRestored { .. }
             | Self::NotUpdated { .. }
+            | Self::NotBack(_)
             | Self::Manifests { .. }
             | Self::NoHost
             | Self::DoctorAtWork
@@ -266,6 +270,7 @@ impl EngineError {
             | Self::NotAdoptable { .. }
             | Self::NotRestored { .. }
             | Self::NotUpdated { .. }
+            | Self::NotBack(_)
             | Self::NoHost
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
@@ -315,6 +320,7 @@ impl EngineError {
             Self::NotAdoptable { code, .. } | Self::NotRestored { code, .. } => adoption_row(code),
             Self::NotUpdated { code, .. } => update_row(code),
             Self::NotApplied(refusal) => not_applied_row(refusal),
+            Self::NotBack(_) => row("rollback_impossible", K::Conflict, NOT_BACK_HINT),
             Self::Manifests { .. } => row("manifest_invalid", K::Invalid, MANIFESTS_HINT),
             Self::NoHost => row(
                 "no_host",
@@ -362,6 +368,7 @@ impl EngineError {
             | Self::NotRestored { .. }
             | Self::NotUpdated { .. }
             | Self::NotApplied(_)
+            | Self::NotBack(_)
             | Self::Manifests { .. }
             | Self::NoHost
             | Self::DoctorAtWork
@@ -383,6 +390,9 @@ pub(crate) const OUT_OF_FILES_HINT: &str = "ask again when there are fewer calle
 
 const MANIFESTS_HINT: &str =
     "correct what is named; what there is show proximity catalog and proximity hosts list";
+
+const NOT_BACK_HINT: &str =
+    "choose another revision: proximity history APP lists them; nothing was changed";
 
 const NODE_IN_USE_HINT: &str = "take it out of its cluster first (pvecm delnode), and move or remove the apps on it; what is lost with it is shown, and given up, by: proximity hosts forget-node HOST NODE --containers-lost";
 

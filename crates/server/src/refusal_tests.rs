@@ -1,6 +1,7 @@
 use proximity_domain::create::{Refusal as No, Resources};
 use proximity_domain::ids::{AppId, ApplyId, OperationId, PlanId};
 use proximity_domain::place::{Lack, NoPlace};
+use proximity_domain::rollback::Impossible;
 use proximity_store::DatabaseError;
 
 use super::*;
@@ -81,6 +82,7 @@ fn own_errors() -> Vec<EngineError> {
             code: "not_adoptable",
             message: text(),
         },
+        EngineError::NotBack(Impossible::NothingThen),
         EngineError::NoHost,
         EngineError::DoctorAtWork,
         EngineError::PveUnsupported { version: text() },

@@ -121,6 +121,7 @@ pub const CODES: &[Code] = &[
     row("destroy_not_confirmed", K::Invalid, "The plan destroys containers, and their number was not given, or another one."),
     row("apply_overlaps", K::Busy, "Another apply has yet to change an app of the plan, or changes it now."),
     row("held_up", K::Conflict, "What the app depends on was not changed as planned, so that its own change was not begun."),
+    row("rollback_impossible", K::Conflict, "The app does not go back to that state: it was another container, or nothing is on record of it."),
     row("secret_not_found", K::NotFound, "No secret has this name."),
     row("secret_in_use", K::Conflict, "What is wanted of apps names the secret."),
     // Adoption.

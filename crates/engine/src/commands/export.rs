@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proximity_domain::desired::DesiredSpec;
 use proximity_domain::export::{self, Exported, LeftOut};
 use proximity_domain::ids::{AppId, HostId};
+use proximity_domain::manifest::Manifest;
 use proximity_domain::names::{HostLabel, Hostname};
 
 use super::plan;
@@ -53,6 +55,9 @@ impl Engine {
         let labels = hosts.iter().map(|host| (host.id, &host.label));
         let labels: BTreeMap<HostId, &HostLabel> = labels.collect();
         let mut recorded = plan::recorded(self, request.owner.as_deref()).await?;
+        let own = recorded.iter().filter(|one| one.is_own);
+        let names: BTreeSet<Hostname> = own.map(|one| one.name.clone()).collect();
+        let applied = applied(self).await?;
         recorded.retain(|one| {
             let is_meant = request
                 .apps
@@ -65,8 +70,9 @@ impl Engine {
         let mut exports = Exports::default();
         for one in recorded {
             let host = labels.get(&one.host).copied();
-            // Which document an app was made by is not on record yet.
-            match export::document(&one, host, None, request.power) {
+            let spec = applied.get(&one.id).map(|spec| spec.among(&names));
+            let before = spec.map(|spec| spec.manifest(&one.name));
+            match export::document(&one, host, before.as_ref(), request.power) {
                 Ok(mut written) => {
                     let refused = plan::refused(self.catalog(), &hosts, &written.document);
                     written.notes.extend(refused);
@@ -79,6 +85,39 @@ impl Engine {
                 }),
             }
         }
+        exports.tell_of_needs();
         Ok(exports)
     }
+}
+
+impl Exports {
+    /// A document says what it depends on also where that is not asked for: it is no whole without that.
+    fn tell_of_needs(&mut self) {
+        let names: BTreeSet<String> = self
+            .documents
+            .iter()
+            .map(|one| one.document.name().to_owned())
+            .collect();
+        for one in &mut self.documents {
+            let needs = match &one.document {
+                Manifest::App { spec, .. } => &spec.depends_on,
+                Manifest::AdoptedApp { spec, .. } => &spec.depends_on,
+                Manifest::Stack { .. } | Manifest::Values { .. } => continue,
+            };
+            let missing = needs.iter().filter(|need| !names.contains(need.as_str()));
+            let notes: Vec<String> = missing
+                .map(|need| {
+                    format!("it depends on {need}, whose document is not among these: give it together with this one")
+                })
+                .collect();
+            one.notes.extend(notes);
+        }
+    }
+}
+
+/// What is wanted of each app since it was applied last.
+pub(super) async fn applied(engine: &Engine) -> Result<BTreeMap<AppId, DesiredSpec>, EngineError> {
+    let all = engine.store().all_desired().await?.into_iter();
+    let of_apps = all.filter_map(|one| Some((one.app?, one.spec?)));
+    Ok(of_apps.collect())
 }

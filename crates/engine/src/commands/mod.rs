@@ -21,6 +21,7 @@ mod ports;
 mod reidentify;
 mod resolve;
 mod restore_keys;
+mod rollback;
 mod secrets;
 mod update_app;
 
@@ -51,6 +52,7 @@ pub use ports::{PortReason, PortVerdict, PortsReport, RangeView, UsedPorts};
 pub use reidentify::{Reidentification, Reidentify};
 pub(crate) use restore_keys::RestoreInput;
 pub use restore_keys::{RestoreKeys, RestorePreview, wanted};
+pub use rollback::{RollbackAll, RollbackApp};
 pub use secrets::MOST_SECRET_BYTES;
 pub(crate) use update_app::UpdateInput;
 pub use update_app::{FieldChange, UpdateApp, UpdatePreview};

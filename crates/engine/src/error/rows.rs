@@ -15,6 +15,10 @@ pub(super) fn not_found_row(what: &str) -> ErrorRow {
             "give it a value with: proximity secrets set NAME; those that there are: proximity secrets list",
         ),
         "plan" | "plan with documents" => ("not_found", "plan again with: proximity plan PATH"),
+        "revision" | "snapshot" => (
+            "not_found",
+            "list those that there are with: proximity history APP",
+        ),
         "apply" => ("not_found", "list them with: proximity applies list"),
         _ => ("not_found", LIST_HINT),
     };

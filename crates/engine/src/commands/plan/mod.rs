@@ -12,6 +12,7 @@ use proximity_domain::ids::{PlanId, Vmid};
 use proximity_domain::manifest::Manifest;
 use proximity_domain::names::HostLabel;
 use proximity_domain::plan::{Obstacle, Recorded, Wanted, decide};
+use proximity_domain::rollback::{self, Rollback};
 use proximity_store::plans::PlanRecord;
 use proximity_store::records::{Actor, HostRecord};
 
@@ -19,6 +20,13 @@ use super::deadline::Deadline;
 use crate::catalog::Catalog;
 use crate::engine::Engine;
 use crate::error::EngineError;
+
+/// What a plan goes back to, and the documents by which it does: with all that their apps depend on, be it among them or not.
+#[derive(Debug)]
+pub(super) struct GoesBack {
+    pub(super) rollback: Rollback,
+    pub(super) documents: Documents,
+}
 
 /// A request for a plan.
 #[derive(Debug, Clone, Default)]
@@ -92,15 +100,33 @@ impl Engine {
         actor: &Actor,
         request: MakePlan,
     ) -> Result<PlanRecord, EngineError> {
+        self.make_plan_of(actor, request, None).await
+    }
+
+    /// As [`Engine::make_plan`]; with `back` the request's documents are those of it, and nothing but configuration may move.
+    ///
+    /// # Errors
+    /// As [`Engine::make_plan`]; [`EngineError::NotBack`] where a container would be made, taken over or replaced.
+    pub(super) async fn make_plan_of(
+        &self,
+        actor: &Actor,
+        request: MakePlan,
+        back: Option<GoesBack>,
+    ) -> Result<PlanRecord, EngineError> {
         let clock = &self.inner.parts.clock;
         let begun = clock.monotonic();
-        let made = self.planned(actor, request).await?;
+        let made = self.planned(actor, request, back).await?;
         let took = Duration::from_millis(clock.monotonic().since_ms(begun));
         self.inner.plans_told.tell(took);
         Ok(made)
     }
 
-    async fn planned(&self, actor: &Actor, request: MakePlan) -> Result<PlanRecord, EngineError> {
+    async fn planned(
+        &self,
+        actor: &Actor,
+        request: MakePlan,
+        back: Option<GoesBack>,
+    ) -> Result<PlanRecord, EngineError> {
         let deadline = Deadline::of_request();
         let hosts = self.store().hosts().await?;
         if hosts.is_empty() {
@@ -115,6 +141,16 @@ impl Engine {
             decided = decide(&wanted, &view.state, request.prune);
         }
         let mut plan = decided.plan;
+        let kept = match back {
+            Some(back) => {
+                rollback::moves_configuration_alone(&plan.changes).map_err(EngineError::NotBack)?;
+                let mut told = back.rollback;
+                told.lost.extend(rollback::lost(&plan.changes));
+                plan.rollback = Some(told);
+                back.documents
+            }
+            None => Documents::of(documents),
+        };
         rights::look(self, &hosts, &mut plan, deadline).await;
         let brake = self.reconciler().brake_on(plan.removed()).await?;
         plan.brake_by(brake);
@@ -126,8 +162,7 @@ impl Engine {
             applied_at: None,
         };
         if !request.passing {
-            let documents = Documents::of(documents);
-            self.store().keep_plan(&record, &documents, actor).await?;
+            self.store().keep_plan(&record, &kept, actor).await?;
         }
         Ok(record)
     }
