@@ -33,6 +33,7 @@ pub mod plans;
 pub mod ports;
 pub mod reconcile;
 pub mod resources;
+pub mod rollback;
 pub mod secret;
 pub mod secrets;
 pub mod stats;

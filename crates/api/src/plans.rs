@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::rollback::PlanRollback;
+
 /// Body of `POST /api/plans`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -73,6 +75,9 @@ pub struct Plan {
     pub changes: Vec<PlannedChange>,
     /// The mass brake would stop it, until a person types the number; `null` = it would not.
     pub brake: Option<PlanBrake>,
+    /// What it goes back to; `null` = its documents were given.
+    #[serde(default)]
+    pub rollback: Option<PlanRollback>,
 }
 
 /// How many changes of each sort there are.

@@ -37,6 +37,7 @@ use crate::resources::{
     AtQuery, DiffQuery, HistoryQuery, Resource, ResourceAt, ResourceDiff, ResourceHistory,
     ResourceList, ResourceQuery,
 };
+use crate::rollback::{DesiredHistory, DesiredQuery, RollbackAll, RollbackApp};
 use crate::secrets::{SecretEntry, SecretList, SetSecret};
 use crate::stats::Stats;
 
@@ -138,6 +139,21 @@ impl Client {
     /// `GET /api/plans/{id}`.
     pub async fn plan(&self, plan: &str) -> Answer<Plan> {
         self.get(&["plans", plan], NO_QUERY).await
+    }
+
+    /// `GET /api/apps/{app}/desired`; `app` is an id or a host name.
+    pub async fn desired(&self, app: &str, query: &DesiredQuery) -> Answer<DesiredHistory> {
+        self.get(&["apps", app, "desired"], query).await
+    }
+
+    /// `POST /api/apps/{app}/rollback`: plans, and changes nothing; `app` is an id or a host name.
+    pub async fn rollback_app(&self, app: &str, body: &RollbackApp) -> Answer<Plan> {
+        self.post(&["apps", app, "rollback"], body).await
+    }
+
+    /// `POST /api/rollback`: plans, and changes nothing.
+    pub async fn rollback_all(&self, body: &RollbackAll) -> Answer<Plan> {
+        self.post(&["rollback"], body).await
     }
 
     /// `GET /api/export`.

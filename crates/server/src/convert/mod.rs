@@ -20,6 +20,7 @@ mod plans;
 mod ports;
 mod reconcile;
 mod resources;
+mod rollback;
 mod stats;
 
 pub(crate) use addresses::addresses;
@@ -44,6 +45,7 @@ pub(crate) use reconcile::{
     archived_app, janitor_report, past_container, reconcile_report, sent_call,
 };
 pub(crate) use resources::{changed_fields, resource, snapshot_entry, snapshot_place};
+pub(crate) use rollback::{desired_revision, rollback};
 pub(crate) use stats::stats;
 
 use proximity_api::apps::{Ports, Problem};

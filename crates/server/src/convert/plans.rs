@@ -6,7 +6,7 @@ use proximity_api::plans::{
 use proximity_domain::plan::{Act, Change, FieldDiff};
 use proximity_store::plans::PlanRecord;
 
-use super::moment;
+use super::{moment, rollback};
 
 /// A plan as it was made, and kept or not.
 pub(crate) fn plan(record: PlanRecord, is_kept: bool) -> Plan {
@@ -34,6 +34,7 @@ pub(crate) fn plan(record: PlanRecord, is_kept: bool) -> Plan {
             done: brake.done,
             limit: brake.limit,
         }),
+        rollback: plan.rollback.map(rollback),
     }
 }
 

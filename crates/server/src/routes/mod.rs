@@ -31,6 +31,7 @@ pub(crate) mod reconcile;
 pub(crate) mod reference;
 pub(crate) mod resources;
 pub(crate) mod restore_keys;
+pub(crate) mod rollback;
 pub(crate) mod secrets;
 pub(crate) mod stats;
 pub(crate) mod update_app;
