@@ -16,6 +16,7 @@ mod ports;
 mod reconcile;
 mod resources;
 mod roles;
+mod rollback;
 
 use std::path::PathBuf;
 
@@ -58,6 +59,7 @@ pub(crate) use roles::{CompletionArgs, ConfigCommand, GatewayArgs, ReferenceComm
 pub(crate) use roles::{
     LabClean, LabCommand, LabControl, LabGuests, LabNetwork, LabRun, LabStatus, TryArgs,
 };
+pub(crate) use rollback::{BackTo, RollbackArgs};
 
 /// Deploys apps as Proxmox VE containers, and looks after them.
 #[derive(Debug, Parser)]
@@ -182,7 +184,7 @@ pub(crate) enum Command {
     /// Apps that were removed, or whose container is gone
     #[command(subcommand)]
     Archive(ArchiveCommand),
-    /// Show what became of a resource of a cluster: each change of a node, storage, virtual machine, container or task
+    /// Show what became of a resource of a cluster, and of an app what was wanted of it: each change of a node, storage, virtual machine, container or task
     History(HistoryArgs),
     /// What the clusters have, and what it was at any moment
     #[command(subcommand)]
@@ -200,6 +202,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Carry a plan out: one that was shown, or that of documents, which is shown and asked about first
     Apply(Box<ApplyArgs>),
+    /// Let an app, or all of them, be as they were wanted before: a plan that says what is lost, and asks
+    Rollback(Box<RollbackArgs>),
     /// Plans that are carried out, or were
     #[command(subcommand)]
     Applies(AppliesCommand),

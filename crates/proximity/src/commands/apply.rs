@@ -27,6 +27,18 @@ pub(crate) async fn run(context: &Context, args: ApplyArgs) -> Result<(), Failed
     if args.dry_run {
         return context.output.result(&plan, plan::human);
     }
+    carry_out(context, &args, plan).await
+}
+
+/// Asks for what was not agreed to, starts the apply of a plan that the server keeps, and waits for its end.
+///
+/// # Errors
+/// Nobody agreed; it was refused; a change failed; it was stopped.
+pub(super) async fn carry_out(
+    context: &Context,
+    args: &ApplyArgs,
+    plan: Plan,
+) -> Result<(), Failed> {
     let Some(plan_id) = plan.id.clone() else {
         return Err(Failed::error(
             "internal",
@@ -34,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: ApplyArgs) -> Result<(), Failed
             "report it",
         ));
     };
-    let agreed = agreed(context, &args, &plan)?;
+    let agreed = agreed(context, args, &plan)?;
     let body = StartApply {
         plan_id,
         parallel: args.parallel,

@@ -45,6 +45,7 @@ mod reidentify;
 mod remove;
 mod resources;
 mod restore_keys;
+mod rollback;
 mod secrets;
 mod serve;
 mod show;
@@ -132,6 +133,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Diff(args) => plan::diff(context, args).await,
         Command::Export(args) => export::run(context, args).await,
         Command::Apply(args) => Box::pin(apply::run(context, *args)).await,
+        Command::Rollback(args) => Box::pin(rollback::run(context, *args)).await,
         Command::Applies(command) => applies(context, command).await,
         Command::Secrets(command) => secrets(context, command).await,
         Command::Doctor(args) => doctor::run(context, args).await,

@@ -9,7 +9,7 @@ use proximity_api::plans::{
 use proximity_manifest::{Given, Source};
 use serde_json::Value;
 
-use super::{apply, validate};
+use super::{apply, rollback, validate};
 use crate::cli::{DiffArgs, DocumentsArgs, PlanArgs};
 use crate::context::Context;
 use crate::failed::Failed;
@@ -98,7 +98,9 @@ fn ended(plan: &Plan, is_detailed: bool) -> Result<(), Failed> {
 
 /// A plan for people.
 pub(super) fn human(plan: &Plan) -> String {
-    let mut lines = vec![summary(&plan.counts)];
+    let back = plan.rollback.as_ref();
+    let mut lines = back.map(rollback::told).unwrap_or_default();
+    lines.push(summary(&plan.counts));
     let mut layer = 0;
     for change in &plan.changes {
         if change.layer != layer {
@@ -112,7 +114,7 @@ pub(super) fn human(plan: &Plan) -> String {
     if let Some(brake) = plan.brake {
         lines.push(stopped(brake));
     }
-    if !plan.prune {
+    if !plan.prune && back.is_none() {
         lines.push("\nApps that no document names are left as they are.".to_owned());
     }
     lines.extend(plan.id.iter().map(|id| format!("\nplan {id}")));
@@ -206,7 +208,8 @@ fn field(field: &PlannedField) -> String {
     format!("      {}: {from} -> {to}{by}", field.path)
 }
 
-fn value(value: Option<&Value>) -> String {
+/// A value as plans show it, cut where it is long.
+pub(super) fn value(value: Option<&Value>) -> String {
     let text = match value {
         None => return "nothing".to_owned(),
         Some(Value::Object(secret)) => match secret.get("secret").and_then(Value::as_str) {
@@ -348,6 +351,7 @@ mod tests {
             },
             changes,
             brake: None,
+            rollback: None,
         }
     }
 

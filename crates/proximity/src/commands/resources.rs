@@ -1,10 +1,13 @@
 //! `proximity history` and `proximity snapshots …`.
 
-use proximity_api::client::Client;
+use proximity_api::client::{Client, ClientError};
 use proximity_api::resources::{
     AtQuery, ChangedField, DiffQuery, HistoryQuery, Resource, ResourceAt, ResourceDiff,
     ResourceHistory, ResourceList, ResourceQuery, SnapshotEntry,
 };
+use proximity_api::rollback::{DesiredHistory, DesiredQuery, DesiredRevision};
+use proximity_domain::names::Hostname;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::{HistoryArgs, ResourceName, SnapshotsAt, SnapshotsDiff, SnapshotsList};
@@ -14,6 +17,8 @@ use crate::text::{details, moment, or_dash, table};
 
 /// Resources of one name that are told apart.
 const NAMESAKES: u32 = 20;
+/// Revisions of an app that are told at most.
+const MOST_REVISIONS: u32 = 200;
 /// Over what something was at a second moment that was given.
 const LATER: &str = "LATER";
 /// And over what it is.
@@ -23,13 +28,100 @@ const LONGEST_VALUE: usize = 60;
 
 pub(crate) async fn history(context: &Context, args: HistoryArgs) -> Result<(), Failed> {
     let client = context.client()?;
-    let resource = find(&client, args.name).await?;
-    let query = HistoryQuery {
-        limit: Some(args.limit),
-        after: args.after,
+    let desired = match args.after {
+        // A later page is of the resource alone.
+        Some(_) => None,
+        None => desired(&client, &args.name, args.limit).await?,
     };
-    let history = client.resource_history(&resource, &query).await?;
-    context.output.result(&history, timeline)
+    let snapshots = match find(&client, args.name).await {
+        Ok(resource) => {
+            let query = HistoryQuery {
+                limit: Some(args.limit),
+                after: args.after,
+            };
+            Some(client.resource_history(&resource, &query).await?)
+        }
+        // What was wanted of an app is told also where its container is not recorded, or not shown to who asks.
+        Err(failed) if desired.is_some() && is_no_matter(&failed.body.code) => None,
+        Err(failed) => return Err(failed),
+    };
+    let history = History { snapshots, desired };
+    context.output.result(&history, both)
+}
+
+/// What became of a resource, and what was wanted of the app of its name.
+#[derive(Serialize)]
+struct History {
+    #[serde(flatten)]
+    snapshots: Option<ResourceHistory>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    desired: Option<DesiredHistory>,
+}
+
+fn is_no_matter(code: &str) -> bool {
+    matches!(code, "resource_not_found" | "forbidden")
+}
+
+/// What was wanted of the app of this name; `None` if there is none, or it is not shown to who asks.
+async fn desired(
+    client: &Client,
+    name: &ResourceName,
+    limit: u32,
+) -> Result<Option<DesiredHistory>, Failed> {
+    let is_of_container = name.kind.as_deref().is_none_or(|kind| kind == "container");
+    if !is_of_container || name.resource.parse::<Hostname>().is_err() {
+        return Ok(None);
+    }
+    let query = DesiredQuery {
+        limit: Some(limit.min(MOST_REVISIONS)),
+        after: None,
+    };
+    match client.desired(&name.resource, &query).await {
+        Ok(found) => Ok(Some(found)),
+        Err(ClientError::Refused {
+            status: 403 | 404, ..
+        }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn both(history: &History) -> String {
+    let snapshots = history.snapshots.iter().map(timeline);
+    let desired = history.desired.iter().map(wanted);
+    let parts: Vec<String> = snapshots.chain(desired).collect();
+    parts.join("\n\n")
+}
+
+/// The revisions of what was wanted of an app.
+fn wanted(desired: &DesiredHistory) -> String {
+    let name = &desired.name;
+    let rows = table(
+        ["REVISION", "SINCE", "BY", "WANTED", "PLAN"],
+        desired.revisions.iter().map(revision),
+        "no document named it yet",
+    );
+    let mut text = format!("wanted of {name}\n\n{rows}");
+    if !desired.revisions.is_empty() {
+        text.push_str(&format!(
+            "\ngo back with: proximity rollback {name} --to REVISION"
+        ));
+    }
+    text
+}
+
+fn revision(one: &DesiredRevision) -> [String; 5] {
+    let kind = one.kind.as_deref().unwrap_or("nothing");
+    let wanted = match one.of_this_app {
+        true => kind.to_owned(),
+        false => format!("{kind} (of an earlier app)"),
+    };
+    [
+        one.revision.to_string(),
+        moment(one.applied_at),
+        one.applied_by.clone(),
+        wanted,
+        one.plan_id.clone(),
+    ]
 }
 
 pub(crate) async fn list(context: &Context, args: SnapshotsList) -> Result<(), Failed> {
@@ -329,6 +421,51 @@ mod tests {
             next: None,
         };
         insta::assert_snapshot!(timeline(&history));
+    }
+
+    #[test]
+    fn of_an_app_it_is_told_as_well_what_was_wanted_of_it() {
+        let one = |revision: u64, kind: Option<&str>| DesiredRevision {
+            revision,
+            applied_at: at(60),
+            applied_by: "admin".to_owned(),
+            apply_id: "a".to_owned(),
+            plan_id: "plan".to_owned(),
+            of_this_app: revision > 1,
+            kind: kind.map(str::to_owned),
+            spec: kind.map(|_| json!({"catalog_id": "nginx"})),
+        };
+        let desired = DesiredHistory {
+            app_id: "1".to_owned(),
+            name: "web".to_owned(),
+            revisions: vec![one(2, None), one(1, Some("App"))],
+            next: None,
+        };
+        let snapshots = ResourceHistory {
+            resource: resource("1", false),
+            snapshots: Vec::new(),
+            next: None,
+        };
+        let history = History {
+            snapshots: Some(snapshots),
+            desired: Some(desired),
+        };
+        let told = both(&history);
+        let revisions: Vec<&str> = told.lines().rev().take(4).collect();
+        assert_eq!(
+            revisions[0],
+            "go back with: proximity rollback web --to REVISION"
+        );
+        assert!(revisions[1].contains("App (of an earlier app)"), "{told}");
+        assert!(revisions[2].contains("nothing"), "{told}");
+        let written = serde_json::to_value(&history).unwrap();
+        assert_eq!(written["resource"]["key"], "101", "{written}");
+        assert_eq!(written["desired"]["revisions"][0]["revision"], 2);
+        let alone = History {
+            snapshots: None,
+            ..history
+        };
+        assert!(both(&alone).starts_with("wanted of web"));
     }
 
     #[test]
