@@ -5,6 +5,7 @@ mod applies;
 mod export;
 mod observed;
 mod plans;
+mod rollback;
 mod updates;
 
 use std::collections::BTreeSet;
@@ -90,6 +91,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     export::exported(&live).await;
     updates::updated(&live).await;
     applies::applied(&live).await;
+    rollback::planned(&live).await;
     decisions(&mut live, &id).await;
     places(&live).await;
     live.add_spare_host().await;
@@ -529,6 +531,8 @@ fn body_for(method: &str, path: &str) -> String {
         "/api/proxmox/hosts/lab/uninit/plan" => UNINIT.to_owned(),
         "/api/proxmox/hosts/lab/uninit" => CONFIRMED.to_owned(),
         "/api/plans" => r#"{"documents":[]}"#.to_owned(),
+        "/api/apps/web/rollback" => r#"{"revision":1}"#.to_owned(),
+        "/api/rollback" => r#"{"time":"2026-01-01T00:00:00Z"}"#.to_owned(),
         "/api/applies" if method == "POST" => r#"{"plan_id":"x"}"#.to_owned(),
         "/api/secrets/x" if method == "PUT" => r#"{"value":"x"}"#.to_owned(),
         "/api/apps/adopt" => r#"{"vmid":150}"#.to_owned(),

@@ -1,7 +1,7 @@
 //! The API's manners: who is let in, and what an error looks like, whatever went wrong.
 use crate::support::{World, world};
 
-const PROTECTED: [(&str, &str); 40] = [
+const PROTECTED: [(&str, &str); 43] = [
     ("GET", "/api/apps/"),
     ("POST", "/api/apps/"),
     ("GET", "/api/apps/web"),
@@ -31,6 +31,9 @@ const PROTECTED: [(&str, &str); 40] = [
     ("POST", "/api/plans"),
     ("GET", "/api/plans/x"),
     ("GET", "/api/export"),
+    ("GET", "/api/apps/web/desired"),
+    ("POST", "/api/apps/web/rollback"),
+    ("POST", "/api/rollback"),
     ("GET", "/api/applies"),
     ("POST", "/api/applies"),
     ("GET", "/api/applies/x"),
