@@ -216,6 +216,8 @@ fn unsupported(change: &Change, spec: Option<&DesiredSpec>) -> Vec<String> {
         (_, "power") | (AppClass::Adopted, "expose" | "guard") => true,
         // The port is named where the gateway is led to it, and nowhere else.
         (AppClass::Adopted, "port") => is_led_to,
+        (AppClass::Native, "memory" | "cores" | "rootfs") => true,
+        (AppClass::Native, path) if path.starts_with("settings.") => true,
         (AppClass::Native | AppClass::Adopted, _) => false,
     };
     let fields = change.fields.iter().map(|field| &field.path);

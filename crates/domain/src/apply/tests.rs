@@ -281,13 +281,14 @@ fn a_plan_whose_state_moved_is_not_applied() {
 
 #[test]
 fn what_keeps_changes_back_is_told_of_all_of_them() {
-    let mut first = change(0, Act::Update, AppClass::Native, &["memory", "power"]);
+    let native = ["node", "power", "memory", "cores", "rootfs", "settings.TITLE"];
+    let mut first = change(0, Act::Update, AppClass::Native, &native);
     let adopted = ["guard", "port", "expose", "type"];
     let mut second = change(1, Act::Update, AppClass::Adopted, &adopted);
     let shown = plan(vec![first.clone(), second.clone()]);
     let refusal = judge(&shown, Consent::default()).unwrap_err();
     assert_eq!(refusal.code(), "plan_unsupported");
-    let expected = [("app-0", "memory"), ("app-1", "port, type")];
+    let expected = [("app-0", "node"), ("app-1", "port, type")];
     let expected = expected.map(|(name, paths)| (name.to_owned(), paths.to_owned()));
     assert_eq!(refusal.fields(), BTreeMap::from(expected));
     first.obstacles = vec![Obstacle::new("busy", "it works", "wait")];
