@@ -1,6 +1,8 @@
 //! Plans that are carried out on the emulated PVE: in order, once, and no further than was agreed to.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+mod back;
+mod carried;
 mod ends;
 mod in_place;
 mod takes_over;

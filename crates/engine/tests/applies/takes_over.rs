@@ -165,7 +165,7 @@ async fn it_wakes_when_it_is_asked_and_gives_its_claims_back_at_a_shutdown() {
     assert_eq!((left.len(), left[0].id, left[0].lease), (1, second, None));
 }
 
-async fn with_keeper(folder: &std::path::Path) -> Stand {
+pub(super) async fn with_keeper(folder: &std::path::Path) -> Stand {
     let entry = folder.join("keeper");
     std::fs::create_dir_all(&entry).unwrap();
     std::fs::write(entry.join("app.yaml"), KEEPER).unwrap();
