@@ -116,7 +116,10 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.desired_at(at)));
         }
-        let rows = query(ALL_AT).bind(at.0).fetch_all(self).await?;
+        let rows = query(ALL_AT)
+            .bind(at.0)
+            .fetch_all(self.named("desired_at"))
+            .await?;
         each(&rows, |row| record(&self.shared.sealer, row))
     }
 
