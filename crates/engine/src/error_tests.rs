@@ -67,3 +67,18 @@ fn what_keeps_an_apply_or_a_secret_back_has_a_code_of_its_own() {
     };
     assert_eq!(code(none), "secret_not_found");
 }
+
+#[test]
+fn what_keeps_an_app_from_going_back_says_where_to_look() {
+    let error = EngineError::NotBack(proximity_domain::rollback::Impossible::NothingThen);
+    assert_eq!(
+        (error.code(), error.kind()),
+        ("rollback_impossible", ErrorKind::Conflict)
+    );
+    assert!(error.hint().contains("proximity history"));
+    let gone = EngineError::NotFound {
+        what: "revision",
+        name: "9 of web".to_owned(),
+    };
+    assert!(gone.hint().contains("proximity history"));
+}

@@ -56,78 +56,70 @@ async fn an_app_goes_back_to_a_revision_and_that_is_a_new_one() {
     assert_eq!(plan.status, 200, "{}", plan.body);
     let lost = json!([{ "name": "web", "path": "settings.GREETING", "now": "new" }]);
     assert_eq!(plan.body["rollback"]["lost"], lost, "{}", plan.body);
-    for (token, path, body, status, code) in [
-        ("all", "/api/apps/web/rollback", "{}", 422, "invalid_value"),
-        (
-            "all",
-            "/api/apps/web/rollback",
-            r#"{"revision":1,"snapshot":1}"#,
-            422,
-            "invalid_value",
-        ),
-        (
-            "all",
-            "/api/apps/web/rollback",
-            r#"{"revision":9}"#,
-            404,
-            "not_found",
-        ),
-        (
-            "all",
-            "/api/apps/web/rollback",
-            r#"{"snapshot":900}"#,
-            404,
-            "not_found",
-        ),
-        (
-            "all",
-            "/api/apps/web/rollback",
-            r#"{"time":"1999-01-01T00:00:00Z"}"#,
-            409,
-            "rollback_impossible",
-        ),
-        (
-            "all",
-            "/api/rollback",
-            r#"{"time":"1999-01-01T00:00:00Z"}"#,
-            409,
-            "rollback_impossible",
-        ),
-        (
-            "all",
-            "/api/rollback",
-            r#"{"time":"2999-01-01T00:00:00Z"}"#,
-            422,
-            "invalid_value",
-        ),
-        (
-            "all",
-            "/api/apps/nobody/rollback",
-            r#"{"revision":1}"#,
-            404,
-            "app_not_found",
-        ),
-        (
-            "reader",
-            "/api/apps/web/rollback",
-            r#"{"revision":1}"#,
-            403,
-            "forbidden",
-        ),
-        (
-            "reader",
-            "/api/rollback",
-            r#"{"time":"2026-01-01T00:00:00Z"}"#,
-            403,
-            "forbidden",
-        ),
-    ] {
-        let refused = live.send_as(Some(token), "POST", path, body).await;
-        let told = (refused.status.as_u16(), refused.code());
-        assert_eq!(told, (status, code), "{path} {body}: {}", refused.body);
-    }
+    refused(&live).await;
     let hidden = live
         .send_as(Some("stranger"), "GET", "/api/apps/web/desired", "")
         .await;
     assert_eq!(hidden.status, 404, "{}", hidden.body);
+}
+
+const APP: &str = "/api/apps/web/rollback";
+const ALL: &str = "/api/rollback";
+
+/// By whom, where, what, and how it is refused.
+const REFUSED: &[(&str, &str, &str, u16, &str)] = &[
+    ("all", APP, "{}", 422, "invalid_value"),
+    (
+        "all",
+        APP,
+        r#"{"revision":1,"snapshot":1}"#,
+        422,
+        "invalid_value",
+    ),
+    ("all", APP, r#"{"revision":9}"#, 404, "not_found"),
+    ("all", APP, r#"{"snapshot":900}"#, 404, "not_found"),
+    (
+        "all",
+        APP,
+        r#"{"time":"1999-01-01T00:00:00Z"}"#,
+        409,
+        "rollback_impossible",
+    ),
+    (
+        "all",
+        ALL,
+        r#"{"time":"1999-01-01T00:00:00Z"}"#,
+        409,
+        "rollback_impossible",
+    ),
+    (
+        "all",
+        ALL,
+        r#"{"time":"2999-01-01T00:00:00Z"}"#,
+        422,
+        "invalid_value",
+    ),
+    (
+        "all",
+        "/api/apps/nobody/rollback",
+        r#"{"revision":1}"#,
+        404,
+        "app_not_found",
+    ),
+    ("reader", APP, r#"{"revision":1}"#, 403, "forbidden"),
+    (
+        "reader",
+        ALL,
+        r#"{"time":"2026-01-01T00:00:00Z"}"#,
+        403,
+        "forbidden",
+    ),
+];
+
+async fn refused(live: &Live) {
+    for (token, path, body, status, code) in REFUSED {
+        let refused = live.send_as(Some(token), "POST", path, body).await;
+        let told = (refused.status.as_u16(), refused.code());
+        assert_eq!(told, (*status, *code), "{path} {body}: {}", refused.body);
+    }
 }
