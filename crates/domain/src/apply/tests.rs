@@ -281,7 +281,14 @@ fn a_plan_whose_state_moved_is_not_applied() {
 
 #[test]
 fn what_keeps_changes_back_is_told_of_all_of_them() {
-    let native = ["node", "power", "memory", "cores", "rootfs", "settings.TITLE"];
+    let native = [
+        "node",
+        "power",
+        "memory",
+        "cores",
+        "rootfs",
+        "settings.TITLE",
+    ];
     let mut first = change(0, Act::Update, AppClass::Native, &native);
     let adopted = ["guard", "port", "expose", "type"];
     let mut second = change(1, Act::Update, AppClass::Adopted, &adopted);
