@@ -20,6 +20,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use super::held::Planned;
+use super::places::Place;
 use crate::commands::{Action, AdoptContainer, CreateApp, Deadline, UpdateApp};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -167,7 +168,12 @@ impl<'a> Doer<'a> {
         if self.is_forgotten() {
             return self.unknown().await;
         }
-        match Box::pin(self.begin(step, key)).await {
+        Place::Asking.pass();
+        let begun = Box::pin(self.begin(step, key)).await;
+        if begun.is_ok() {
+            Place::Asked.pass();
+        }
+        match begun {
             Ok(Begun::Operation(operation)) => {
                 self.write_down(Some(operation)).await?;
                 Ok(Came::Waits)
@@ -268,7 +274,9 @@ impl<'a> Doer<'a> {
         let store = self.engine.store();
         store
             .record_change(self.fence, self.change.position, app, operation)
-            .await
+            .await?;
+        Place::Named.pass();
+        Ok(())
     }
 
     /// Asks for it, by the command that a person would use.

@@ -15,8 +15,10 @@ use proximity_store::applies::{ApplyChange, ApplyFence, ApplyRecord, ChangeEnd};
 use proximity_store::error::StoreError;
 
 use super::doing::{Doer, Done};
+use super::places::Place;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::saga::rest_if_dead;
 
 /// A claim is renewed when so much of it has passed: a third.
 const RENEWALS: u64 = 3;
@@ -136,10 +138,12 @@ impl Held {
             if !waits || !next.not_started.is_empty() {
                 let now = engine.now();
                 store.turn_changes(fence, &next, now).await?;
+                Place::Turned.pass();
                 turn(&mut read.changes, &next, now);
             }
             if next.end.is_some() {
                 let ended = store.end_apply(fence, engine.now()).await?;
+                Place::Over.pass();
                 return Ok(Standing::Over(ended.state));
             }
             if next.start.is_empty() {
@@ -162,7 +166,11 @@ impl Held {
                 going.push(Box::pin(async move {
                     // What a panic leaves is what a crash may leave at any point.
                     let done = AssertUnwindSafe(doer.forward(planned)).catch_unwind();
-                    (at, done.await.unwrap_or_else(|_| Ok(panicked(change))))
+                    let done = match done.await {
+                        Ok(done) => done,
+                        Err(_) => Ok(panicked(change).await),
+                    };
+                    (at, done)
                 }));
             }
         }
@@ -202,10 +210,12 @@ impl Held {
         if let Some(why) = &why {
             tracing::warn!(apply = %self.apply.id, app = %change.name, code = %why.code, "a change failed: {}", why.message);
         }
+        Place::Ending.pass();
         let store = engine.store();
         store
             .end_change(&self.fence, change.position, end, now)
             .await?;
+        Place::Ended.pass();
         (change.state, change.why, change.ended_at) = (state, why, Some(now));
         Ok(())
     }
@@ -243,7 +253,8 @@ impl Held {
 }
 
 /// A fault of the program ends the change, and nothing else: tried again, it would be the same.
-fn panicked(change: &ApplyChange) -> Done {
+async fn panicked(change: &ApplyChange) -> Done {
+    rest_if_dead().await;
     tracing::error!(app = %change.name, "the work on a change panicked");
     let why = Failure::new(
         "internal",

@@ -6,6 +6,7 @@
 
 mod doing;
 mod held;
+mod places;
 mod tally;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -22,7 +23,9 @@ use crate::claims::{Lookout, Moment};
 use crate::engine::Engine;
 
 use held::{Held, Standing};
+use places::Place;
 
+pub(crate) use places::crash_points;
 pub(crate) use tally::removed_after;
 
 /// How many changes of an apply are made at the same time at most, whoever asks.
@@ -166,6 +169,7 @@ impl Applier {
             let (store, wall) = (self.engine.store(), self.engine.now());
             let claimed = store.claim_apply_as_seen(row, self.holder, lease_ms, wall);
             if let Some((apply, fence)) = claimed.await? {
+                Place::Claimed.pass();
                 tracing::info!(apply = %apply.id, epoch = fence.epoch.0, "apply claimed");
                 let now = self.engine.inner.parts.clock.monotonic();
                 self.held.insert(apply.id, Held::new(apply, fence, now));

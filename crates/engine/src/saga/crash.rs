@@ -38,10 +38,10 @@ fn places(calls: Calls) -> &'static [&'static str] {
     }
 }
 
-/// All places: `saga/step/place`, from the step tables.
+/// All places: `saga/step/place`, from the step tables; and those of the loop that carries applies out, as `apply/write/place`.
 #[must_use]
 pub fn crash_points() -> Vec<String> {
-    let mut all = Vec::new();
+    let mut all: Vec<String> = crate::apply::crash_points().collect();
     for (saga, steps) in sagas::tables() {
         for row in steps {
             for place in places(row.calls) {
