@@ -43,7 +43,7 @@ pub(crate) use self::inside::run as run_lane;
 /// The figure.
 pub(super) const FIGURE: Figure = Figure {
     id: "R1",
-    shows: "faults after kill -9 at every step of deploy and remove, and at random moments",
+    shows: "faults after kill -9 at every step of deploy, apply and remove, and at random moments",
     goal: "0 faults",
     binaries: &[Binary::CrashPoints, Binary::Plain],
     prepare,

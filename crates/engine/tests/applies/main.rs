@@ -3,6 +3,7 @@
 
 mod back;
 mod carried;
+mod cut_off;
 mod ends;
 mod in_place;
 mod takes_over;

@@ -25,6 +25,8 @@ struct Records {
     held: Vec<Held>,
     /// All operations, newest first.
     operations: Vec<Operation>,
+    /// What is wanted of apps by name, as it was applied last.
+    desired: Vec<Desired>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,6 +58,13 @@ struct Operation {
     ended: bool,
     /// Why it is not going on.
     problem: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Desired {
+    name: String,
+    /// Counts what was applied of this name, from 1.
+    revision: u64,
 }
 
 pub(crate) async fn run(context: &Context) -> Result<(), Failed> {
@@ -112,8 +121,15 @@ async fn records(store: &Store) -> Result<Records, Failed> {
         ..OperationFilter::default()
     };
     let operations = store.operations(filter).await?.into_iter();
+    let desired = store.all_desired().await?.into_iter();
     Ok(Records {
         broken,
+        desired: desired
+            .map(|one| Desired {
+                name: one.name.to_string(),
+                revision: one.revision,
+            })
+            .collect(),
         apps: apps
             .into_iter()
             .map(|app| App {

@@ -16,6 +16,8 @@ use crate::seed::Draws;
 const RANDOM_CASES: usize = 100;
 const DEPLOY: &str = "deploy/";
 const REMOVE: &str = "remove/";
+/// The loop that carries applies out: an app is deployed by one where the server dies there.
+const APPLY: &str = "apply/";
 
 /// One app's life with two kills at most.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,11 @@ impl Case {
 }
 
 impl Kill {
+    /// It is in the loop that carries applies out.
+    pub(super) fn is_in_an_apply(&self) -> bool {
+        self.place().is_some_and(|place| place.starts_with(APPLY))
+    }
+
     /// The place at which the process is told to die.
     pub(super) fn place(&self) -> Option<&str> {
         match self {
@@ -89,7 +96,7 @@ pub(super) fn calm() -> Case {
     }
 }
 
-/// The plan: every place of both sagas, the calls of both that were `seen`, and random kills; when quick, one place of
+/// The plan: every place of both sagas and of the loop of applies, the calls of both that were `seen`, and random kills; when quick, one place of
 /// each step, and fewer calls. Numbers begin at 1.
 ///
 /// # Errors
@@ -101,7 +108,9 @@ pub(super) fn plan(
     draws: &mut Draws,
 ) -> Result<Vec<Case>> {
     let at = |places: Vec<String>| places.into_iter().map(Kill::At).collect();
-    let deploys = at(chosen(of_saga(names, DEPLOY)?, quick, draws));
+    let mut deploys = of_saga(names, DEPLOY)?;
+    deploys.extend(of_saga(names, APPLY)?);
+    let deploys = at(chosen(deploys, quick, draws));
     let removes = at(chosen(of_saga(names, REMOVE)?, quick, draws));
     let mut pairs = paired(deploys, shuffled(removes, draws));
     let deploys = calls::kills(&seen.deploy, quick, draws)?;
@@ -183,6 +192,7 @@ mod tests {
 
     fn names() -> Vec<String> {
         let steps = [
+            "apply/turn",
             "deploy/start",
             "deploy/install",
             "remove/start",
@@ -222,7 +232,7 @@ mod tests {
         let random =
             random.filter(|kill| matches!(kill, Kill::AfterPermille(share) if *share < 1000));
         assert_eq!(random.count(), 200);
-        assert_eq!(cases.len(), 6 + 3 + RANDOM_CASES);
+        assert_eq!(cases.len(), 9 + 3 + RANDOM_CASES);
         assert!(
             cases
                 .iter()
@@ -240,16 +250,25 @@ mod tests {
             .map(|name| name.rsplit_once('/').unwrap().0)
             .collect();
         steps.sort_unstable();
-        assert_eq!(steps, ["deploy/install", "deploy/start", "remove/start"]);
+        let each = [
+            "apply/turn",
+            "deploy/install",
+            "deploy/start",
+            "remove/start",
+        ];
+        assert_eq!(steps, each);
         let (places, calls): (Vec<&Case>, Vec<&Case>) =
             cases.iter().partition(|case| case.needs_crash_build());
-        assert_eq!((places.len(), calls.len()), (2, 1));
+        assert_eq!((places.len(), calls.len()), (3, 1));
     }
 
     #[test]
     fn a_build_that_names_nothing_is_refused() {
         assert!(plan(&[], &seen(), true, &mut draws()).is_err());
         let one_saga = ["deploy/start/after_call".to_owned()];
+        let mut no_loop = names();
+        no_loop.retain(|name| !name.starts_with(APPLY));
+        assert!(plan(&no_loop, &seen(), true, &mut draws()).is_err());
         assert!(plan(&names(), &Calls::default(), true, &mut draws()).is_err());
         assert!(plan(&one_saga, &seen(), true, &mut draws()).is_err());
         let odd = ["deploy/start".to_owned(), "remove/a/b".to_owned()];

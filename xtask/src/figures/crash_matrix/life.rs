@@ -13,7 +13,7 @@ use super::cases::{Case, Kill};
 use super::held::Held;
 use super::look::{self, Snapshot};
 use super::server::{Server, Start, config_file};
-use super::stand::{Stand, page, wish};
+use super::stand::{Stand, document, page, wish};
 use super::verdict::{Expected, Fault, Kind, Records, judge};
 use crate::clock::{Deadline, Stopwatch};
 use crate::invocation::Invocation;
@@ -108,16 +108,13 @@ pub(super) fn run(
 
 impl Life<'_> {
     fn live(&mut self, remove_takes: Duration) -> Result<Duration> {
-        let deploy = Request {
-            what: DEPLOY.to_owned(),
-            body: wish(&self.hostname),
-            arrived: |server, name| Ok(named(server, name)?.is_some()),
-        };
         let server = self.start(self.case.deploy.place().or(self.case.remove.place()))?;
+        let deploy = self.deploy(&server)?;
         let kill = self.case.deploy.clone();
         let first = look::counts(&self.stand.order)?;
         let server = self.turn(server, &kill, &deploy, self.stand.deploy_takes)?;
         let second = look::counts(&self.stand.order)?;
+        self.applied(&server)?;
         let number = u16::try_from(self.case.number)?;
         self.check(Expected::Running { page: page(number) })?;
         if !self.report.faults.is_empty() {
@@ -149,6 +146,34 @@ impl Life<'_> {
         self.check(Expected::Nothing)?;
         server.kill()?;
         Ok(took)
+    }
+
+    /// What makes the app: a deploy; or an apply, where the server is to die in the loop of these.
+    fn deploy(&self, server: &Server) -> Result<Request> {
+        if !self.case.deploy.is_in_an_apply() {
+            return Ok(Request {
+                what: DEPLOY.to_owned(),
+                body: wish(&self.hostname),
+                arrived: |server, name| Ok(named(server, name)?.is_some()),
+            });
+        }
+        let plan = server.ask("POST /api/plans", Some(&document(&self.hostname)))?;
+        Ok(Request {
+            what: "POST /api/applies".to_owned(),
+            body: json!({ "plan_id": plan["id"] }),
+            arrived: |server, _| Ok(!server.applies()?.is_empty()),
+        })
+    }
+
+    /// Whatever was applied was applied whole.
+    fn applied(&mut self, server: &Server) -> Result<()> {
+        for apply in server.applies()? {
+            if apply["state"] != "done" {
+                let what = format!("an apply is not done: {apply}");
+                self.fault(Kind::Unconverged, what);
+            }
+        }
+        Ok(())
     }
 
     /// Sends the request, lets the kill happen, starts the server again and waits for the end.

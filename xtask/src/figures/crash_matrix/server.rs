@@ -153,17 +153,25 @@ impl Server {
         list(self.ask("GET /api/operations", None)?, "operations")
     }
 
-    /// Waits until no operation is under way. False if one still is when the time is over.
+    /// All plans that were, or are, carried out, newest first.
+    pub(super) fn applies(&self) -> Result<Vec<Value>> {
+        list(self.ask("GET /api/applies", None)?, "applies")
+    }
+
+    /// Waits until no operation and no apply is under way. False if one still is when the time is over.
     pub(super) fn settles(&self, limit: Duration) -> Result<bool> {
         const SETTLED: [&str; 4] = ["succeeded", "failed", "cancelled", "stuck"];
         let deadline = Deadline::after(limit);
         loop {
+            // An apply is looked at first: it ends after what it has begun.
+            let applied = self.applies()?;
+            let applied = applied.iter().all(|apply| !apply["ended_at"].is_null());
             let operations = self.operations()?;
             let settled = |operation: &Value| {
                 let state = operation["state"].as_str();
                 state.is_some_and(|state| SETTLED.contains(&state))
             };
-            if operations.iter().all(settled) {
+            if applied && operations.iter().all(settled) {
                 return Ok(true);
             }
             if deadline.remaining().is_zero() {

@@ -129,6 +129,15 @@ pub(super) fn wish(hostname: &str) -> Value {
     json!({ "catalog_id": "beacon", "hostname": hostname, "config": {}, "environment": {} })
 }
 
+/// The body of a plan with the same deploy as a document.
+pub(super) fn document(hostname: &str) -> Value {
+    let text = json!({
+        "apiVersion": "proximity/v1", "kind": "App", "metadata": { "name": hostname },
+        "spec": { "catalog_id": "beacon" },
+    });
+    json!({ "documents": [{ "name": "app.json", "text": text.to_string() }] })
+}
+
 fn start_lab(order: &Order) -> Result<(Child, Value)> {
     let times = json!({ "create_ms": 200, "start_ms": 100, "stop_ms": 100, "shutdown_ms": 100, "destroy_ms": 100 });
     let mut args = [

@@ -50,6 +50,7 @@ pub(super) struct Records {
     pub(super) guests: Vec<GuestRow>,
     pub(super) held: Vec<HeldRow>,
     pub(super) operations: Vec<OperationRow>,
+    pub(super) desired: Vec<DesiredRow>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -77,6 +78,12 @@ pub(super) struct OperationRow {
     pub(super) state: String,
     pub(super) ended: bool,
     pub(super) problem: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct DesiredRow {
+    pub(super) name: String,
+    pub(super) revision: u64,
 }
 
 /// What the lab and the gateway hold, without what was there before the case.
@@ -137,6 +144,20 @@ fn operations(records: &Records, faults: &mut Vec<Fault>) {
             let why = operation.problem.as_deref().unwrap_or("no reason recorded");
             let what = format!("{kind} is {state}: {why}");
             faults.push(Fault::new(Kind::Unconverged, what));
+        }
+    }
+    for kind in ["deploy", "remove"] {
+        let of_kind = records.operations.iter().filter(|one| one.kind == kind);
+        let count = of_kind.count();
+        if count > 1 {
+            let what = format!("{kind} was begun {count} times");
+            faults.push(Fault::new(Kind::Doubled, what));
+        }
+    }
+    for DesiredRow { name, revision } in &records.desired {
+        if *revision != 1 {
+            let what = format!("what is wanted of {name} was written down {revision} times");
+            faults.push(Fault::new(Kind::Doubled, what));
         }
     }
 }

@@ -21,6 +21,10 @@ fn records() -> Records {
         guests: vec![guest],
         held: vec![held],
         operations: vec![operation("deploy", "succeeded")],
+        desired: vec![DesiredRow {
+            name: "web".to_owned(),
+            revision: 1,
+        }],
         broken: Vec::new(),
     }
 }
@@ -151,6 +155,16 @@ fn two_containers_of_one_app_or_a_task_done_twice_are_doubled() {
         }),
         [Kind::Unconverged]
     );
+}
+
+#[test]
+fn an_operation_that_was_begun_twice_and_a_wish_that_was_written_down_twice_are_doubled() {
+    let found = running_but(|records, _| {
+        records.operations.push(operation("deploy", "succeeded"));
+    });
+    assert_eq!(found, [Kind::Doubled]);
+    let found = running_but(|records, _| records.desired[0].revision = 2);
+    assert_eq!(found, [Kind::Doubled]);
 }
 
 #[test]
