@@ -29,6 +29,7 @@ mod node_helper;
 mod node_loss;
 mod observation;
 mod overhead;
+mod pairs;
 mod plan_size;
 mod plans;
 mod port_allocator;
@@ -114,6 +115,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     under_fire::CALLS,
     node_loss::LOSS,
     doctrine::PARTIAL,
+    pairs::FIGURE,
     doctrine::SHRINK,
     doctrine::JANITOR,
     doctrine::BRAKE,

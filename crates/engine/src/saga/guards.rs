@@ -61,6 +61,8 @@ pub enum Guard {
     Brake,
     /// The janitor leaves alone what somebody is at work on. Not simulated: figure R14 takes it off.
     Alive,
+    /// An update sets all that is to be changed. Not drawn: figure R9-pairs takes it off.
+    Whole,
 }
 
 impl Guard {
@@ -126,6 +128,7 @@ impl Guard {
             Self::Refresh => "refresh",
             Self::Brake => "brake",
             Self::Alive => "alive",
+            Self::Whole => "whole",
         }
     }
 }

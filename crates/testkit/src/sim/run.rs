@@ -400,6 +400,12 @@ fn catalog() -> Result<Catalog, String> {
     })
 }
 
+/// Whether the world of this seed has ports for everybody.
+pub(super) fn has_room(seed: u64) -> bool {
+    let pairs = options(&mut Chance::of(seed, "world")).public;
+    pairs.last - pairs.first + 1 == PAIRS[1]
+}
+
 fn options(chance: &mut Chance) -> MemoryOptions {
     let pairs = PAIRS[usize::from(chance.one_in(2))];
     MemoryOptions {

@@ -32,8 +32,8 @@ pub fn rules_of(guard: Guard) -> &'static [&'static str] {
         Guard::NextStep => &["I9-no-next-step"],
         Guard::Quiet => &["I9-rest"],
         Guard::Refresh => &["told-what-is-not"],
-        // Figures R15 and R14 find them.
-        Guard::Brake | Guard::Alive => &[],
+        // Figures R15, R14 and R9-pairs find them.
+        Guard::Brake | Guard::Alive | Guard::Whole => &[],
     }
 }
 
@@ -61,6 +61,8 @@ pub fn rows_of(guard: Guard) -> &'static [&'static str] {
         Guard::Refresh => &["H11"],
         Guard::Brake => &["H1"],
         Guard::Alive => &["H6"],
+        // A promise of updates, and no invariant.
+        Guard::Whole => &[],
     }
 }
 
@@ -94,7 +96,8 @@ pub fn plan_of(guard: Guard) -> Option<Plan> {
         | Guard::Quiet
         | Guard::Refresh
         | Guard::Brake
-        | Guard::Alive => None,
+        | Guard::Alive
+        | Guard::Whole => None,
     }
 }
 

@@ -14,7 +14,9 @@ use serde_json::{Map, Value, json};
 
 use super::configuration::{digest_of, limits_of, read};
 use crate::commands::UpdateInput;
-use crate::saga::{Change, Cx, Done, Intent, Look, OptionsCall, StepAction, StepError, StepResult};
+use crate::saga::{
+    Change, Cx, Done, Guard, Intent, Look, OptionsCall, StepAction, StepError, StepResult, is_off,
+};
 
 /// The step's name in the table.
 pub(crate) const NAME: &str = "set_limits";
@@ -41,7 +43,10 @@ impl StepAction for SetLimits {
 
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         let input = UpdateInput::of(cx)?;
-        let wanted = Limits::wanted(input.resources);
+        let mut wanted = Limits::wanted(input.resources);
+        if is_off(Guard::Whole) {
+            wanted.cores = None;
+        }
         let guest = RecordedGuest::Native(cx.must_have_guest().await?);
         // Follows it to another node, or says that it is gone or another one.
         cx.must_be_ours(&guest).await?;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use proximity_engine::saga::Guard;
-use proximity_testkit::sim::{Many, Play, Sum, Telling, Theme, play, rule_named, shrink};
+use proximity_testkit::sim::{Many, Pairs, Play, Sum, Telling, Theme, play, rule_named, shrink};
 
 /// As the product has it.
 #[global_allocator]
@@ -74,6 +74,24 @@ enum Command {
         /// A folder of cases: a guard that shows by the one that is called by it is played no further.
         #[arg(long)]
         cases: Option<PathBuf>,
+    },
+    /// Pairs of sets of documents: the second one after the first, and alone; the last line is the verdict, as JSON.
+    Pairs {
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        #[arg(long)]
+        count: u64,
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+        /// None is begun after so many seconds.
+        #[arg(long)]
+        seconds: Option<u64>,
+        /// Ends with the first that differs.
+        #[arg(long)]
+        until_found: bool,
+        /// Updates leave one field out.
+        #[arg(long)]
+        leaves_out: bool,
     },
     /// Scripts with a trap at each of their calls in turn; the last line is the verdict, as JSON.
     Points(points::Asked),
@@ -162,6 +180,21 @@ fn main() -> Result<ExitCode> {
                 but,
             },
         )?,
+        Command::Pairs {
+            from,
+            count,
+            threads,
+            seconds,
+            until_found,
+            leaves_out,
+        } => pairs(Pairs {
+            from,
+            count,
+            threads,
+            seconds,
+            until_found,
+            leaves_out,
+        })?,
         Command::Points(asked) => points::run(&asked)?,
         Command::Sums {
             seeds,
@@ -205,6 +238,12 @@ fn kept(file: &Path) -> Result<Play> {
 
 fn many(many: Many) -> Result<bool> {
     let verdict = many.play().map_err(anyhow::Error::msg)?;
+    say(&serde_json::to_string(&verdict)?)?;
+    Ok(true)
+}
+
+fn pairs(pairs: Pairs) -> Result<bool> {
+    let verdict = pairs.play().map_err(anyhow::Error::msg)?;
     say(&serde_json::to_string(&verdict)?)?;
     Ok(true)
 }
