@@ -5,7 +5,9 @@ mod back;
 mod carried;
 mod cut_off;
 mod ends;
+mod hands;
 mod in_place;
+mod round_trip;
 mod takes_over;
 
 use std::collections::BTreeMap;

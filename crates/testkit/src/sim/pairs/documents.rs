@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proximity_domain::manifest::{
     AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish, SettingSource, WantedPower,
 };
+use proximity_domain::names::SettingName;
 
 use super::super::act::{APPS, FOUND};
 use super::super::chance::Chance;
@@ -80,7 +81,7 @@ fn plain(resources: ResourceWish) -> AppSpec {
 }
 
 #[allow(clippy::unwrap_used)] // constants
-fn greeting(chance: &mut Chance) -> BTreeMap<proximity_domain::names::SettingName, SettingSource> {
+fn greeting(chance: &mut Chance) -> BTreeMap<SettingName, SettingSource> {
     let texts = ["good day", "<b>&\"quoted\"", "a: {b}"];
     let at = usize::try_from(chance.below(4)).unwrap_or(0);
     let text = texts.get(at).map(|text| (*text).to_owned());
