@@ -384,7 +384,7 @@ impl Pairs {
 impl PairsVerdict {
     fn add(&mut self, found: PairFound) {
         self.pairs += 1;
-        for (act, count) in &found.acts {
+        for (&act, &count) in &found.acts {
             *self.acts.entry(act).or_default() += count;
         }
         if !found.faults.is_empty() {

@@ -18,6 +18,8 @@ const DEPLOY: &str = "deploy/";
 const REMOVE: &str = "remove/";
 /// The loop that carries applies out: an app is deployed by one where the server dies there.
 const APPLY: &str = "apply/";
+/// Of its writes so many are in the quick plan, which has a minute.
+const QUICK_WRITES: usize = 2;
 
 /// One app's life with two kills at most.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,8 +98,8 @@ pub(super) fn calm() -> Case {
     }
 }
 
-/// The plan: every place of both sagas and of the loop of applies, the calls of both that were `seen`, and random kills; when quick, one place of
-/// each step, and fewer calls. Numbers begin at 1.
+/// The plan: every place of both sagas and of the loop of applies, the calls of both that were `seen`, and random kills; when
+/// quick, one place of each step and of two writes of the loop, and fewer calls. Numbers begin at 1.
 ///
 /// # Errors
 /// A name is not of the form `saga/step/place`, a saga has no place, or no call was seen: nothing would be shown.
@@ -109,7 +111,9 @@ pub(super) fn plan(
 ) -> Result<Vec<Case>> {
     let at = |places: Vec<String>| places.into_iter().map(Kill::At).collect();
     let mut deploys = of_saga(names, DEPLOY)?;
-    deploys.extend(of_saga(names, APPLY)?);
+    let writes = shuffled(of_saga(names, APPLY)?, draws);
+    let most = if quick { QUICK_WRITES } else { writes.len() };
+    deploys.extend(writes.into_iter().take(most));
     let deploys = at(chosen(deploys, quick, draws));
     let removes = at(chosen(of_saga(names, REMOVE)?, quick, draws));
     let mut pairs = paired(deploys, shuffled(removes, draws));
