@@ -233,15 +233,17 @@ impl Stand {
 
     /// Containers of which it was told that they are not what is on record.
     async fn doubted(&self) -> BTreeSet<u64> {
-        let events = self.w.store.events(0, 1_000).await.unwrap();
-        let mut numbers = BTreeSet::new();
-        for (_, _, event, ..) in &events {
-            let kinds = [EventKind::GuestConflicted, EventKind::GuestIdentityLearned];
-            if kinds.contains(&event.kind) {
-                numbers.extend(event.body["vmid"].as_u64());
-            }
+        let kinds = [EventKind::GuestConflicted, EventKind::GuestIdentityLearned];
+        let (mut numbers, mut after) = (BTreeSet::new(), 0);
+        loop {
+            let events = self.w.store.events(after, 1_000).await.unwrap();
+            let Some(last) = events.last() else {
+                return numbers;
+            };
+            after = last.0;
+            let told = events.iter().filter(|row| kinds.contains(&row.2.kind));
+            numbers.extend(told.filter_map(|row| row.2.body["vmid"].as_u64()));
         }
-        numbers
     }
 
     /// Paths that a plan says differ, by app, and whether the change is held back.
