@@ -7,6 +7,7 @@ mod good;
 mod hostile;
 mod novice;
 mod round_trip;
+mod wishes;
 
 use proximity_manifest::{Given, Manifests, Problems, Source, read};
 
