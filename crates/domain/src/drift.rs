@@ -52,7 +52,7 @@ pub fn drift(then: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> V
 }
 
 /// A value as it is compared.
-fn plain(key: &str, value: &Value) -> Vec<String> {
+pub(crate) fn plain(key: &str, value: &Value) -> Vec<String> {
     match value {
         Value::Array(pairs) if key == UNORDERED => {
             let mut pairs: Vec<String> = pairs.iter().map(Value::to_string).collect();

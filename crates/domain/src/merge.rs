@@ -1,11 +1,25 @@
 //! Three sides of an app, field by field: what was applied last, what is wanted, and what is there. Pure.
 
+mod sides;
+mod traces;
+
+#[cfg(test)]
+mod side_tests;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::drift::plain;
 use crate::manifest::Policy;
+use crate::plan::{Source, size_bytes};
+
+pub use sides::{Actual, Applied, sides};
+pub use traces::{Trace, since_last_seen, traced};
+
+/// The root file system, of which a plan names the size alone.
+const ROOTFS: &str = "rootfs";
 
 /// Values by the path of their field, as plans write both (`memory`, `settings.TITLE`). A field that is not in there is not said
 /// anything about, or is not there.
@@ -46,6 +60,26 @@ impl Verdict {
             Self::Theirs => "theirs",
             Self::BothSame => "both_same",
             Self::Conflict => "conflict",
+        }
+    }
+
+    /// Somebody else changed what is there, and it is not what is wanted.
+    #[must_use]
+    pub fn is_drift(self) -> bool {
+        match self {
+            Self::Theirs | Self::Conflict => true,
+            Self::Unchanged | Self::Ours | Self::BothSame => false,
+        }
+    }
+
+    /// Who made the difference between what is wanted and what is there, as plans tell it; `None`: there is none.
+    #[must_use]
+    pub fn source(self) -> Option<Source> {
+        match self {
+            Self::Unchanged | Self::BothSame => None,
+            Self::Ours => Some(Source::Documents),
+            Self::Theirs => Some(Source::Cluster),
+            Self::Conflict => Some(Source::Both),
         }
     }
 
@@ -111,20 +145,43 @@ pub struct Merged {
     pub actual: Option<Value>,
 }
 
-/// Every field that is wanted, by path. What the documents say nothing about is left as it is, and so in nobody's way.
+/// Every field that is wanted, by path. What the documents say nothing about is left as it is, and so in nobody's way. What Proxmox VE only
+/// writes anew is the same.
 #[must_use]
 pub fn merge(last: &Fields, wanted: &Fields, actual: &Fields) -> Vec<Merged> {
     let each = wanted.iter().map(|(path, wanted)| {
         let (last, actual) = (last.get(path), actual.get(path));
+        let compared = |side: Option<&Value>| side.map(|value| as_compared(path, value));
+        let verdict = Verdict::of(
+            compared(last).as_ref(),
+            &as_compared(path, wanted),
+            compared(actual).as_ref(),
+        );
         Merged {
             path: path.clone(),
-            verdict: Verdict::of(last, wanted, actual),
+            verdict,
             last: last.cloned(),
             wanted: wanted.clone(),
             actual: actual.cloned(),
         }
     });
     each.collect()
+}
+
+/// Those that somebody else changed.
+#[must_use]
+pub fn drifted(fields: &[Merged]) -> Vec<Merged> {
+    let drifted = fields.iter().filter(|field| field.verdict.is_drift());
+    drifted.cloned().collect()
+}
+
+/// A value as it is compared.
+fn as_compared(path: &str, value: &Value) -> Vec<String> {
+    let size = value.as_str().filter(|_| path == ROOTFS);
+    match size.and_then(size_bytes) {
+        Some(bytes) => vec![bytes.to_string()],
+        None => plain(path, value),
+    }
 }
 
 #[cfg(test)]
