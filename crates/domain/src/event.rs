@@ -33,6 +33,8 @@ pub enum EventKind {
     AppUnguarded,
     DriftDetected,
     DriftEnded,
+    DesiredDrifted,
+    DesiredDriftEnded,
     OperationQueued,
     OperationStarted,
     OperationTakenOver,
@@ -188,7 +190,7 @@ const OF_RESOURCE: &[&str] = &[
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 74] = [
+    pub const ALL: [Self; 76] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -214,6 +216,8 @@ impl EventKind {
         Self::AppUnguarded,
         Self::DriftDetected,
         Self::DriftEnded,
+        Self::DesiredDrifted,
+        Self::DesiredDriftEnded,
         Self::OperationQueued,
         Self::OperationStarted,
         Self::OperationTakenOver,
@@ -312,6 +316,8 @@ impl EventKind {
             Self::AppUnguarded => row("AppUnguarded", &["hostname"], "Somebody ended that."),
             Self::DriftDetected => row("DriftDetected", &["app", "hostname", "host", "vmid", "keys", "since"], "Other `keys` of a guarded app's container than before differ from the day of its adoption: told once until that changes."),
             Self::DriftEnded => row("DriftEnded", &["app", "hostname", "host", "vmid", "since"], "A guarded app's container is configured as on the day of its adoption again; the drift was told `since` then."),
+            Self::DesiredDrifted => row("DesiredDrifted", &["app", "hostname", "host", "vmid", "fields", "by", "at", "since"], "Somebody changed an app's container in Proxmox VE, and it is not as documents want it: each of `fields` with `was` (applied last), `wanted`, `now` and `source`. `by` and `at` where a task of Proxmox VE tells, else `null`. Told once until that changes."),
+            Self::DesiredDriftEnded => row("DesiredDriftEnded", &["app", "hostname", "host", "vmid", "since"], "An app's container is as documents want it again, or nothing else is wanted of it; the difference was told `since` then."),
             Self::OperationQueued => row("OperationQueued", &["kind", "retry_of"], "An operation was asked for."),
             Self::OperationStarted => row("OperationStarted", OF_STATE, "A worker claimed a queued operation."),
             Self::OperationTakenOver => row("OperationTakenOver", &["kind", "state", "problem", "silent"], "A worker claimed an operation that is under way already: in place of one that died or fell `silent`, or of nobody, after a wait or an orderly end."),

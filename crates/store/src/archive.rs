@@ -35,10 +35,15 @@ pub(crate) async fn archive(
         return Err(StoreError::IllegalTransition { what });
     }
     ports::free(tx, app, rest_ms, now).await?;
-    query("DELETE FROM guards WHERE app_id = $1")
-        .bind(app.to_string())
-        .execute(&mut *tx)
-        .await?;
+    for told in [
+        "DELETE FROM guards WHERE app_id = $1",
+        "DELETE FROM desired_drifts WHERE app_id = $1",
+    ] {
+        query(told)
+            .bind(app.to_string())
+            .execute(&mut *tx)
+            .await?;
+    }
     query(
         "UPDATE apps SET archived_at = $2, archived_by = $3, archived_record = $4, \
          environment_sealed = NULL WHERE id = $1",

@@ -19,6 +19,7 @@ mod counts;
 mod create;
 pub mod desired;
 pub mod diagnosis;
+pub mod drifts;
 pub mod effects;
 pub mod error;
 mod events_chain;

@@ -86,6 +86,8 @@ impl EventKind {
             Self::AppUnguarded => row(Severity::Info, "no longer guarded"),
             Self::DriftDetected => row(Severity::Warning, "container is configured otherwise than at its adoption"),
             Self::DriftEnded => row(Severity::Info, "container is configured as at its adoption again"),
+            Self::DesiredDrifted => row(Severity::Warning, "container was changed in Proxmox VE, and is not as wanted"),
+            Self::DesiredDriftEnded => row(Severity::Info, "container is as wanted again"),
             Self::OperationTakenOver => row(Severity::Info, "operation taken over"),
             Self::OperationGotStuck => row(Severity::Critical, "operation is stuck: a person is needed"),
             Self::OperationCancelRequested => row(Severity::Info, "cancel asked for"),

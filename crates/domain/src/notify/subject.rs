@@ -69,7 +69,9 @@ impl EventKind {
             | Self::AdoptedEnteredPool
             | Self::AdoptedLeftPool
             | Self::DriftDetected
-            | Self::DriftEnded => Subject::Since(CONTAINER),
+            | Self::DriftEnded
+            | Self::DesiredDrifted
+            | Self::DesiredDriftEnded => Subject::Since(CONTAINER),
             Self::GuestIdentityLearned => Subject::Since(&["host", "vmid", "factor"]),
             // Told anew while it lasts when twice as many are missing.
             Self::MassBrakeStopped => Subject::Since(&["missing"]),

@@ -147,7 +147,8 @@ impl OperationMetrics {
             | EventKind::MassBrakeEnded | EventKind::AppDiagnosedStuck | EventKind::AppResolved
             | EventKind::ApplyStarted | EventKind::ApplyEnded | EventKind::ApplyFailed | EventKind::DesiredChanged
             | EventKind::ReconciliationStarted | EventKind::ReconciliationCompleted | EventKind::ResourceDiscovered
-            | EventKind::ResourceUpdated | EventKind::ResourceDeleted => {}
+            | EventKind::ResourceUpdated | EventKind::ResourceDeleted | EventKind::DesiredDrifted
+            | EventKind::DesiredDriftEnded => {}
         }
     }
 

@@ -284,6 +284,7 @@ impl State {
             return Err(StoreError::IllegalTransition { what });
         }
         self.guards.remove(&id);
+        self.drifts.remove(&id);
         if let Some(pair) = record.ports {
             self.free_ports(pair, rest_ms, now);
         }

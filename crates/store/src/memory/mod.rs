@@ -10,6 +10,7 @@ mod applies;
 mod apps;
 mod clearing;
 mod desired;
+mod drifts;
 mod effects;
 mod guards;
 mod guests;

@@ -24,6 +24,7 @@ use crate::alarms::{Alarm, AlarmKey};
 use crate::applies::{ApplyRecord, KeptChange};
 use crate::clearing::Journal;
 use crate::desired::DesiredRecord;
+use crate::drifts::DesiredDrift;
 use crate::guards::GuardedApp;
 use crate::identities::GuestLooks;
 use crate::interfaces::SeenInterfaces;
@@ -141,6 +142,7 @@ pub(crate) struct State {
     pub(crate) adoptions: Table<AppId, AdoptionRecord>,
     pub(crate) alarms: Table<AlarmKey, Alarm>,
     pub(crate) guards: Table<AppId, GuardedApp>,
+    pub(crate) drifts: Table<AppId, DesiredDrift>,
     /// By account and key.
     pub(crate) keys: Table<(String, String), KeptKey>,
     pub(crate) log: Table<i64, AppLine>,
@@ -207,6 +209,7 @@ impl State {
             adoptions: Table::default(),
             alarms: Table::default(),
             guards: Table::default(),
+            drifts: Table::default(),
             keys: Table::default(),
             log: Table::default(),
             events: Table::default(),
@@ -243,7 +246,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
-    fn tables(&mut self) -> [&mut dyn Undecided; 31] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 32] {
         let Self {
             public: _,
             internal: _,
@@ -260,6 +263,7 @@ impl State {
             adoptions,
             alarms,
             guards,
+            drifts,
             keys,
             log,
             events,
@@ -293,6 +297,7 @@ impl State {
             adoptions,
             alarms,
             guards,
+            drifts,
             keys,
             log,
             events,

@@ -7,6 +7,7 @@ use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId, Vmid};
+use proximity_domain::merge::{Merged, Verdict};
 use proximity_domain::names::Mac;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::vmids::VmidRange;
@@ -282,6 +283,23 @@ impl Play {
             let on = !n.is_multiple_of(3);
             let done = both!(self.pair, store => store.guard(app, on, &actor, at));
             return Some(done.is_err());
+        }
+        if n >= 190 {
+            let fields: Vec<Merged> = ["cores", "memory"]
+                .into_iter()
+                .take(usize::from(n % 3))
+                .map(|path| Merged {
+                    path: path.to_owned(),
+                    verdict: Verdict::Theirs,
+                    last: Some(json!(512)),
+                    wanted: json!(512),
+                    actual: Some(json!(n % 2)),
+                })
+                .collect();
+            let told = event(EventKind::DesiredDrifted, n);
+            let done = both!(self.pair, store => store.tell_desired_drift(app, &fields, &told, at));
+            done.unwrap();
+            return Some(false);
         }
         let keys: Vec<String> = ["cores", "memory"]
             .into_iter()
