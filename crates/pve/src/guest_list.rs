@@ -33,6 +33,8 @@ pub struct ListedGuest {
     /// A checksum of its name and tags, of use within one process. `None` while PVE has no statistics of it, its name among
     /// them: of a node that is silent, or right after a boot.
     pub words: Option<u64>,
+    /// A checksum of its limits of memory and processors, of use within one process.
+    pub limits: u32,
     /// Seconds since its start, 0 when stopped.
     pub uptime_s: u32,
     /// Size of its root disk, MiB: as configured when it is stopped, as its file system says when it runs.
@@ -98,6 +100,12 @@ impl Row<'_> {
         Some(words.finish())
     }
 
+    fn limits(&self) -> u32 {
+        let mixed = [self.maxmem, self.maxcpu].into_iter().fold(0, mix);
+        // The upper half of a product depends on all of it.
+        u32::try_from(mixed >> 32).unwrap_or_default()
+    }
+
     fn is_in_the_making(&self) -> bool {
         let lock = self.lock.as_deref();
         lock.is_some_and(|lock| IN_THE_MAKING.contains(&lock))
@@ -144,6 +152,7 @@ impl Row<'_> {
             pool,
             ha_managed: self.hastate.is_some(),
             words: self.words(),
+            limits: self.limits(),
             uptime_s: most(self.uptime),
             disk_mib: most(self.maxdisk >> 20),
             in_the_making: self.is_in_the_making(),

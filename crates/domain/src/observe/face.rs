@@ -11,6 +11,8 @@ const COPIES_APART_S: u32 = 60;
 pub struct Face {
     /// A checksum of its name and tags, of use within one process.
     pub words: u64,
+    /// A checksum of its limits of memory and processors, of use within one process.
+    pub limits: u32,
     /// Its power, as old as what follows.
     pub power: ListedPower,
     /// Seconds since its start.
@@ -23,7 +25,7 @@ pub struct Face {
 
 impl Face {
     /// Whether what shows this face may be what showed `before` in an earlier look. Switching it on or off, or starting it anew
-    /// soon after its start, makes no other face.
+    /// soon after its start, makes no other face; nor do other limits, which people change.
     #[must_use]
     pub fn may_be(&self, before: &Self) -> bool {
         if self.words != before.words || self.in_the_making != before.in_the_making {
@@ -45,6 +47,7 @@ mod tests {
 
     const RUNS: Face = Face {
         words: 7,
+        limits: 1,
         power: ListedPower::Running,
         uptime_s: 500,
         disk_mib: 973,
@@ -66,6 +69,8 @@ mod tests {
             ..RUNS
         };
         assert!(later.may_be(&RUNS));
+        let larger = Face { limits: 2, ..later };
+        assert!(larger.may_be(&RUNS));
         assert!(RUNS.may_be(&later), "another node's copy lags");
     }
 

@@ -158,6 +158,10 @@ fn plain(value: &Value) -> Option<String> {
 /// A field that differs, as a resource's change tells it: `status: running -> stopped`.
 fn changed(fields: &serde_json::Map<String, Value>) -> Option<String> {
     let name = fields.get("field")?.as_str()?;
+    // Of values that nobody is to read there is only the name.
+    if !fields.contains_key("from") && !fields.contains_key("to") {
+        return Some(name.to_owned());
+    }
     let side = |side: &str| match fields.get(side)? {
         Value::Null => Some("nothing".to_owned()),
         Value::Object(_) => None,

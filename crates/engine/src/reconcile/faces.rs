@@ -33,6 +33,13 @@ impl Faces {
         }
     }
 
+    /// Whether this face has other limits than the last one that was noted.
+    pub(super) fn has_other_limits(&self, guest: GuestId, face: Option<Face>) -> bool {
+        let before = self.0.get(&guest).map(|(before, _)| before.limits);
+        face.zip(before)
+            .is_some_and(|(face, before)| face.limits != before)
+    }
+
     /// Forgets what is on record no more, once that is worth it.
     pub(super) fn keep(&mut self, on_record: usize, all: impl Iterator<Item = GuestId>) {
         if self.0.len() <= on_record.saturating_mul(2) {
@@ -52,6 +59,7 @@ mod tests {
 
     const FACE: Face = Face {
         words: 1,
+        limits: 1,
         power: ListedPower::Running,
         uptime_s: 90,
         disk_mib: 1024,
@@ -74,6 +82,18 @@ mod tests {
         let ours: PoolName = "ours".parse().unwrap();
         assert!(!faces.note(guest(1), Some(other), Some(&ours)));
         assert!(faces.note(guest(1), Some(other), Some(&ours)));
+    }
+
+    #[test]
+    fn other_limits_are_seen_once_and_make_no_other_face() {
+        let mut faces = Faces::default();
+        let larger = Face { limits: 2, ..FACE };
+        assert!(!faces.has_other_limits(guest(1), Some(FACE)), "the first");
+        faces.note(guest(1), Some(FACE), None);
+        assert!(!faces.has_other_limits(guest(1), None));
+        assert!(faces.has_other_limits(guest(1), Some(larger)));
+        assert!(faces.note(guest(1), Some(larger), None));
+        assert!(!faces.has_other_limits(guest(1), Some(larger)));
     }
 
     #[test]

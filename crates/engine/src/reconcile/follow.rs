@@ -296,11 +296,14 @@ impl Reconciler {
             }
             // Adopted ones people put into pools as they like, and of ours that is told.
             let pool = inventory.pool(place.vmid).filter(|_| !guest.adopted);
-            if !faces.note(id, inventory.face(place.vmid), pool) {
+            let face = inventory.face(place.vmid);
+            let is_limited_anew = faces.has_other_limits(id, face);
+            let is_same = faces.note(id, face, pool);
+            if !is_same {
                 lost.push(id);
-                if !guest.is_worked_on() {
-                    self.doubtful.add(guest);
-                }
+            }
+            if (!is_same || is_limited_anew) && !guest.is_worked_on() {
+                self.doubtful.add(guest);
             }
         }
         self.verified.lose(lost, cluster.answered);

@@ -281,6 +281,7 @@ fn seen(row: ListedGuest) -> SeenGuest {
         pool: row.pool,
         face: row.words.map(|words| Face {
             words,
+            limits: row.limits,
             power,
             uptime_s: row.uptime_s,
             disk_mib: row.disk_mib,

@@ -4,7 +4,7 @@
 //! Flow of a pass: one complete look per cluster ([`look`]), compared with the record in memory; suspicions are counted
 //! ([`missing`]); what is ripe is proven by direct reads and the lists of other nodes and archived, unless the mass brake stops; what moved or changed its
 //! power is followed ([`follow`]), read directly unless the list's word counts by itself ([`settled`]). Beside the passes a slow sweep ([`sweep`]) reads the configuration of every
-//! container in turn, for a list does not tell whose a container is; what is wrong is told once ([`alarm`]), an adopted container in
+//! container in turn, for a list does not tell whose a container is; what is wrong is told once ([`alarm`]), what is not as documents want it too ([`documents`]), an adopted container in
 //! our pool too ([`pool`]). A pass that tells of something tells of itself too ([`telling`]). What the clusters have at all is recorded in a loop of its own ([`resources`]), which a pass whose list is
 //! another one wakes.
 //! Guarantees: there is no way to a change of Proxmox VE in these types, only [`ReadClient`]s and the store; an app with a
@@ -13,6 +13,7 @@
 
 mod addresses;
 mod alarm;
+mod documents;
 mod doubtful;
 mod faces;
 mod follow;
@@ -64,6 +65,7 @@ use crate::error::EngineError;
 
 use addresses::Addresses;
 use doubtful::Doubtful;
+pub(crate) use documents::{actual, power_of, sides_of};
 pub(crate) use identify::evidence;
 pub(crate) use look::{direct, sight};
 pub use outcome::{

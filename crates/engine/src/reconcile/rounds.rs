@@ -8,6 +8,8 @@ use proximity_domain::ids::{AppId, GuestId, HostId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_store::alarms::AlarmKind;
+use proximity_store::desired::DesiredRecord;
+use proximity_store::drifts::DesiredDrift;
 use proximity_store::guards::GuardedApp;
 use proximity_store::observation::WatchedGuest;
 
@@ -29,6 +31,10 @@ pub(super) struct Round {
     /// Where containers are that were told of as twins.
     pub(super) twins: BTreeSet<(HostId, Vmid)>,
     pub(super) guards: BTreeMap<AppId, GuardedApp>,
+    /// What documents want of apps.
+    pub(super) desired: BTreeMap<AppId, DesiredRecord>,
+    /// What was told of those whose containers are otherwise.
+    pub(super) drifts: BTreeMap<AppId, DesiredDrift>,
 }
 
 impl Round {
@@ -191,12 +197,18 @@ impl Reconciler {
     async fn empty_round(&self) -> Result<Round, EngineError> {
         let alarms = read_alarms(&self.store).await?;
         let guards = self.store.guards().await?.into_iter();
+        let desired = self.store.all_desired().await?.into_iter();
+        let drifts = self.store.desired_drifts().await?.into_iter();
         let twins = alarms.keys().filter(|key| key.kind == AlarmKind::Twin);
         Ok(Round {
             guests: BTreeMap::new(),
             marks: BTreeMap::new(),
             twins: twins.map(|key| (key.host, key.vmid)).collect(),
             guards: guards.map(|guarded| (guarded.app, guarded)).collect(),
+            desired: desired
+                .filter_map(|wanted| Some((wanted.app?, wanted)))
+                .collect(),
+            drifts: drifts.map(|told| (told.app, told)).collect(),
             alarms,
         })
     }

@@ -22,6 +22,7 @@ use proximity_store::observation::WatchedGuest;
 use tokio_util::sync::CancellationToken;
 
 use super::alarm::in_conflict;
+use super::documents::Recognised;
 use super::doubtful::Target;
 use super::identify::Identified;
 use super::rounds::{DOUBT, Due, Rest, Round, RoundMade, told};
@@ -405,11 +406,17 @@ impl Reconciler {
             };
             self.pace.turn().await;
             let (vmid, asked) = (target.place.vmid, self.moment());
+            let before = target.guest.and_then(|guest| self.verified.newest(guest));
             let swept = match read.lxc_config(node, vmid).await {
                 Ok(config) => {
                     self.hung.end(host, node);
                     self.keep_config(&target.place, &config).await?;
-                    self.judge(queue, &target, &config, asked, round).await?
+                    let swept = self.judge(queue, &target, &config, asked, round).await?;
+                    if matches!(swept, Swept::Recognised) {
+                        self.documents(queue.site, &target, (before, &config), round)
+                            .await?;
+                    }
+                    swept
                 }
                 Err(e) if e.is_missing_config() => {
                     self.hung.end(host, node);
@@ -463,6 +470,27 @@ impl Reconciler {
         self.read_addresses(queue, (guest, recorded), &target.place)
             .await?;
         Ok(swept)
+    }
+
+    /// It is the recorded one: it is held to what documents want of it.
+    async fn documents(
+        &self,
+        site: &Site,
+        target: &Target,
+        (before, config): (Option<Timestamp>, &LxcConfig),
+        round: &Round,
+    ) -> Result<(), EngineError> {
+        let Some((guest, recorded)) = target.guest.and_then(|id| round.guests.get(&id)) else {
+            return Ok(());
+        };
+        let seen = Recognised {
+            site,
+            guest,
+            recorded,
+            place: &target.place,
+            before,
+        };
+        Box::pin(self.hold_to_documents(seen, config, round)).await
     }
 
     /// It is the recorded one: whatever was told of it is over.

@@ -86,11 +86,7 @@ pub async fn are_told_once_with_their_end(make: &impl Make) {
 pub async fn wait_for_whoever_is_at_work(make: &impl Make) {
     let mut world = World::new(make).await;
     let (app, _) = world.deployed("web", 101).await;
-    let operation = world.new_operation(OperationKind::Stop, app.id);
-    let queued = world
-        .store
-        .enqueue(operation, None, &world.actor, world.at());
-    queued.await.unwrap();
+    world.enqueue(OperationKind::Stop, app.id, None).await;
     assert!(!tell(&world, app.id, &memory(640)).await);
     assert_eq!(world.store.desired_drifts().await.unwrap(), []);
     world.assert_sound().await;
