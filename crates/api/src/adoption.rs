@@ -182,7 +182,8 @@ pub struct Adoption {
     pub missing_parts: Vec<String>,
 }
 
-/// Answer of `GET /api/apps/{app}/drift`: the container's configuration now, against the day of its adoption.
+/// Answer of `GET /api/apps/{app}/drift`: the container as it is now, against what was applied last and what documents want; an adopted
+/// one's configuration against the day of its adoption too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DriftReport {
     /// The app's id.
@@ -190,12 +191,36 @@ pub struct DriftReport {
     pub app_id: String,
     /// Its host name.
     pub hostname: String,
-    /// Something differs.
+    /// It is not as on the day of its adoption, or somebody changed it so that it is not as it is wanted.
     pub drifted: bool,
+    /// The newest revision of what documents want of it; `null` = they want nothing of it.
+    pub revision: Option<u64>,
+    /// What a difference leads to that somebody else made: `warn`, `revert`, `accept`; `null` = documents want nothing of it.
+    pub policy: Option<String>,
+    /// Since when it is told that it is not as documents want it; `null` = that is not told.
+    pub told_since: Option<Timestamp>,
+    /// What differs between the three sides.
+    pub fields: Vec<DriftedField>,
     /// Since when its drift is told by itself; `null` = it is not guarded.
     pub guarded_since: Option<Timestamp>,
-    /// Key by key. Left out are the checksum and the lock, and what is only told in another order.
+    /// Against the day of its adoption, key by key; empty for an app that was not adopted. Left out are the checksum and the lock, and
+    /// what is only told in another order.
     pub changes: Vec<DriftedKey>,
+}
+
+/// A field from all three sides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DriftedField {
+    /// A key of the configuration (`memory`), or of ours (`node`, `power`).
+    pub path: String,
+    /// As it was applied last; `null` = nothing was.
+    pub applied: Option<Value>,
+    /// As it is wanted: by documents, else as it was applied.
+    pub wanted: Value,
+    /// As it is; `null` = it is not there.
+    pub now: Option<Value>,
+    /// Who made the difference to what is wanted: `documents`, `cluster`, `both`; `null` = there is none, it was only applied otherwise.
+    pub source: Option<String>,
 }
 
 /// A key of the configuration that differs.

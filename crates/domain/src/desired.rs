@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::depends::layers;
-use crate::manifest::{AdoptedSpec, AppSpec, Kind, Manifest, SettingSource};
+use crate::manifest::{AdoptedSpec, AppSpec, Kind, Manifest, Policy, SettingSource};
 use crate::names::{Hostname, ManifestName, SecretName};
 
 /// How an app is to be. What it depends on are apps alone, by their names, in order and each once.
@@ -36,6 +36,15 @@ impl DesiredSpec {
         match self {
             Self::App(_) => Kind::App,
             Self::AdoptedApp(_) => Kind::AdoptedApp,
+        }
+    }
+
+    /// What a difference leads to that somebody else made.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        match self {
+            Self::App(spec) => spec.policy,
+            Self::AdoptedApp(spec) => spec.policy,
         }
     }
 

@@ -205,6 +205,16 @@ impl Policy {
     /// All, as documents write them.
     pub const LABELS: &'static [&'static str] = &["warn", "revert", "accept"];
 
+    /// As documents write it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Warn => "warn",
+            Self::Revert => "revert",
+            Self::Accept => "accept",
+        }
+    }
+
     #[allow(clippy::trivially_copy_pass_by_ref)] // as serde asks
     fn is_default(&self) -> bool {
         *self == Self::default()

@@ -1,11 +1,15 @@
-//! `GET /api/apps/{app}/drift`: an adopted container's configuration now, against the day of its adoption.
+//! `GET /api/apps/{app}/drift`: an app's record, what is wanted of it and its container, held against each other; and an adopted
+//! container's configuration now, against the day of its adoption.
 
 use std::sync::Arc;
 
 use proximity_domain::adoption::AdoptionRecord;
+use proximity_domain::app::AppClass;
 use proximity_domain::drift::{Drift, drift};
 use proximity_domain::guest::{ContainerRef, Ownership};
 use proximity_domain::ids::AppId;
+use proximity_domain::manifest::Policy;
+use proximity_domain::merge::Merged;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::time::Timestamp;
 use proximity_pve::lxc::LxcConfig;
@@ -15,6 +19,7 @@ use super::create_app::upstream;
 use crate::cluster::{Cluster, observed};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::reconcile::{actual, power_of, sides_of};
 
 /// What differs.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +28,14 @@ pub struct DriftView {
     pub app: AppId,
     /// Its host name.
     pub hostname: String,
-    /// Key by key; empty if nothing differs.
+    /// Against the day of its adoption, key by key; empty if nothing differs, and for an app that was not adopted.
     pub changes: Vec<Drift>,
+    /// What differs between what was applied last, what is wanted and what is there.
+    pub fields: Vec<Merged>,
+    /// The newest revision of what documents want of it, and what its policy is; `None` = they want nothing of it.
+    pub wanted: Option<(u64, Policy)>,
+    /// Since when it is told that its container is not as documents want it; `None` = that is not told.
+    pub told_since: Option<Timestamp>,
     /// Since when its drift is told; `None` = it is not guarded.
     pub guarded_since: Option<Timestamp>,
 }
@@ -39,19 +50,55 @@ pub(super) struct AdoptedNow {
 }
 
 impl Engine {
-    /// Reads the container's configuration and compares it with the adoption record. Nothing is changed.
+    /// Reads the container's configuration, and compares it with the record of the app and what is wanted of it; that of an adopted one
+    /// with its adoption record too. Nothing is changed.
     ///
     /// # Errors
-    /// Unknown app, one that was not adopted; a container that is not there, is another one, or cannot be read.
+    /// Unknown app; a container that is not there, is another one, or cannot be read.
     pub async fn drift(&self, app: &str) -> Result<DriftView, EngineError> {
-        let now = self.adopted_now(app).await?;
-        let guarded_since = self.store().guarded_since(now.app.id).await?;
+        let found = self.find_app(app).await?;
+        let (app, place, config, changes) = match found.class {
+            AppClass::Adopted => {
+                let now = self.adopted_now(app).await?;
+                let changes = drift(&now.record.proxmox_config_snapshot, &now.config.raw);
+                (now.app, now.place, now.config, changes)
+            }
+            AppClass::Native => {
+                let (place, config) = self.native_now(&found).await?;
+                (found, place, config, Vec::new())
+            }
+        };
+        let store = self.store();
+        let wanted = store.desired(&app.hostname).await?;
+        let wanted = wanted.filter(|wanted| wanted.app == Some(app.id));
+        let spec = wanted.as_ref().and_then(|wanted| wanted.spec.as_ref());
+        let actual = actual(&config, &place.node, power_of(&app));
+        let told = store.desired_drifts().await?.into_iter();
+        let told = told.filter(|told| told.app == app.id);
         Ok(DriftView {
-            guarded_since,
-            app: now.app.id,
-            hostname: now.app.hostname.to_string(),
-            changes: drift(&now.record.proxmox_config_snapshot, &now.config.raw),
+            guarded_since: store.guarded_since(app.id).await?,
+            fields: sides_of(store, &app, spec, &actual).await?,
+            wanted: wanted
+                .as_ref()
+                .and_then(|wanted| Some((wanted.revision, wanted.spec.as_ref()?.policy()))),
+            told_since: told.map(|told| told.since).next(),
+            app: app.id,
+            hostname: app.hostname.to_string(),
+            changes,
         })
+    }
+
+    /// Reads the container of an app that we made, where it is.
+    async fn native_now(&self, app: &AppRecord) -> Result<(ContainerRef, LxcConfig), EngineError> {
+        let missing = || EngineError::NotFound {
+            what: "container of",
+            name: app.hostname.to_string(),
+        };
+        let guests = self.store().recorded_guests(app.id).await?;
+        // Of several the newest is the app's.
+        let guest = guests.last().ok_or_else(missing)?;
+        let cluster = self.inner.clusters.get(app.host).await?;
+        recorded_now(&cluster, guest).await?.ok_or_else(missing)
     }
 
     /// Reads the container of an adopted app, where it is.

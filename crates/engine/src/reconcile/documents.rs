@@ -120,7 +120,7 @@ impl Reconciler {
         let actual = actual(config, &place.node, Some(power));
         let fields = sides_of(&self.store, &app, Some(spec), &actual).await?;
         let mut differing = drifted(&fields);
-        if matches!(spec, DesiredSpec::AdoptedApp(spec) if spec.policy == Policy::Revert) {
+        if app.class == AppClass::Adopted && spec.policy() == Policy::Revert {
             differing.extend(self.adopted_keys(app.id, config).await?);
         }
         Ok(Some(differing))

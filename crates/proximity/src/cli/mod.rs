@@ -139,7 +139,7 @@ pub(crate) enum Command {
     Discover(DiscoverArgs),
     /// Take containers over that are there: their state is recorded, and they are not touched
     Adopt(AdoptArgs),
-    /// Show what has changed in an adopted app's container since its adoption; exit code 0 either way
+    /// Show what somebody changed about an app's container, beside what was applied and is wanted; exit code 0 either way
     Drift(ShowArgs),
     /// Bring keys of an adopted app's container back to the day of its adoption: first shown, then done with --digest
     RestoreKeys(RestoreKeysArgs),

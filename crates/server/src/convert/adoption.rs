@@ -2,9 +2,10 @@
 
 use proximity_api::adoption::{
     AdoptedInterface, Adoption, DiscoveredContainer, Discovery, DiscoveryGap, DriftReport,
-    DriftedKey, Guarding, KeyLeft, ResourcesAtAdoption, RestorableKey, RestorePreview,
+    DriftedField, DriftedKey, Guarding, KeyLeft, ResourcesAtAdoption, RestorableKey, RestorePreview,
 };
 use proximity_domain::adoption::{AdoptionRecord, without_secrets};
+use proximity_domain::merge::Merged;
 use proximity_engine::commands::{self, DiscoveredMark};
 
 use serde_json::Value;
@@ -57,7 +58,7 @@ fn why_not(found: &commands::Discovered) -> Option<String> {
     Some(why.to_owned())
 }
 
-/// What differs from the day of adoption.
+/// What differs from what was applied and is wanted, and from the day of adoption.
 pub(crate) fn drift(view: commands::DriftView) -> DriftReport {
     let changes = view.changes.into_iter().map(|drift| {
         let shown = |value: Option<Value>| value.map(|value| without_secrets(&drift.key, value));
@@ -68,12 +69,30 @@ pub(crate) fn drift(view: commands::DriftView) -> DriftReport {
         }
     });
     let changes: Vec<DriftedKey> = changes.collect();
+    let is_drift = view.fields.iter().any(|field| field.verdict.is_drift());
     DriftReport {
         app_id: view.app.to_string(),
         hostname: view.hostname,
-        drifted: !changes.is_empty(),
+        drifted: !changes.is_empty() || is_drift,
+        revision: view.wanted.map(|(revision, _)| revision),
+        policy: view.wanted.map(|(_, policy)| policy.label().to_owned()),
+        told_since: view.told_since.map(moment),
+        fields: view.fields.into_iter().map(drifted_field).collect(),
         guarded_since: view.guarded_since.map(moment),
         changes,
+    }
+}
+
+fn drifted_field(field: Merged) -> DriftedField {
+    DriftedField {
+        path: field.path,
+        applied: field.last,
+        wanted: field.wanted,
+        now: field.actual,
+        source: field
+            .verdict
+            .source()
+            .map(|source| source.label().to_owned()),
     }
 }
 

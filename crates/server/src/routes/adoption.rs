@@ -163,9 +163,10 @@ pub(crate) async fn show(
     Ok(Json(convert::adoption(record)))
 }
 
-/// Show what has changed since an app's adoption
+/// Show what somebody changed about an app's container
 ///
-/// The container's configuration as it is now, key by key against the record. Nothing is changed by asking.
+/// As it is now, against what was applied last and what documents want of it; an adopted one's configuration key by key against the day
+/// of its adoption too. Nothing is changed by asking.
 #[utoipa::path(get, path = "/api/apps/{app}/drift", tag = "apps", operation_id = "show_drift",
     params(("app" = String, Path, description = "Id or host name.", example = "web")),
     responses((status = 200, description = "What differs.", body = DriftReport)),
