@@ -6,6 +6,7 @@ mod carried;
 mod cut_off;
 mod ends;
 mod hands;
+mod hand_edits;
 mod in_place;
 mod round_trip;
 mod takes_over;
