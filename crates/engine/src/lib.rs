@@ -16,6 +16,7 @@ mod mask;
 mod nodes;
 pub mod notify;
 mod patience;
+pub mod policy;
 pub mod probe;
 pub mod reconcile;
 pub mod route_sweep;

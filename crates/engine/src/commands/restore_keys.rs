@@ -52,6 +52,9 @@ pub(crate) struct RestoreInput {
     pub(crate) keys: Vec<String>,
     /// The state of the configuration that the person saw.
     pub(crate) digest: String,
+    /// Why it is done, where no person asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) because: Option<String>,
 }
 
 impl Engine {
@@ -79,6 +82,17 @@ impl Engine {
         app: &str,
         request: RestoreKeys,
     ) -> Result<OperationRecord, EngineError> {
+        self.restore_keys_because(actor, app, request, None).await
+    }
+
+    /// As [`Engine::restore_keys`], with the reason that is audited where no person asked for it.
+    pub(crate) async fn restore_keys_because(
+        &self,
+        actor: &Actor,
+        app: &str,
+        request: RestoreKeys,
+        because: Option<String>,
+    ) -> Result<OperationRecord, EngineError> {
         let now = self.adopted_now(app).await?;
         refuse_unfinished(&now)?;
         let preview = self.preview(&now, &Wanted::Keys(request.keys)).await?;
@@ -93,6 +107,7 @@ impl Engine {
             input: json!(RestoreInput {
                 keys,
                 digest: preview.digest,
+                because,
             }),
             retry_of: None,
             key: request.key,

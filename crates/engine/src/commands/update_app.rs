@@ -85,6 +85,9 @@ pub(crate) struct UpdateInput {
     pub(crate) settings: Vec<String>,
     /// The state of the configuration that this was decided from.
     pub(crate) digest: String,
+    /// Why it is done, where no person asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) because: Option<String>,
 }
 
 impl UpdateInput {
@@ -142,6 +145,17 @@ impl Engine {
         app: &str,
         request: UpdateApp,
     ) -> Result<OperationRecord, EngineError> {
+        self.update_app_because(actor, app, request, None).await
+    }
+
+    /// As [`Engine::update_app`], with the reason that is audited where no person asked for it.
+    pub(crate) async fn update_app_because(
+        &self,
+        actor: &Actor,
+        app: &str,
+        request: UpdateApp,
+        because: Option<String>,
+    ) -> Result<OperationRecord, EngineError> {
         if let Some(first) = self.updated_before(actor, request.key.as_ref()).await? {
             return Ok(first);
         }
@@ -160,6 +174,7 @@ impl Engine {
             resources: request.resources,
             settings: decided.changed.names,
             digest: digest(&decided.config),
+            because,
         };
         let recipe = decided
             .changed

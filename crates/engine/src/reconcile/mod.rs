@@ -65,7 +65,7 @@ use crate::error::EngineError;
 
 use addresses::Addresses;
 use doubtful::Doubtful;
-pub(crate) use documents::{actual, power_of, sides_of};
+pub(crate) use documents::{KEY, actual, power_of, sides_of};
 pub(crate) use identify::evidence;
 pub(crate) use look::{direct, sight};
 pub use outcome::{
@@ -407,7 +407,7 @@ fn named(label: &str, place: &ContainerRef) -> String {
 }
 
 /// The account behind what the loops do.
-fn system() -> Actor {
+pub(crate) fn system() -> Actor {
     Actor {
         account: "system".to_owned(),
         token: None,

@@ -9,6 +9,7 @@ mod hands;
 mod hand_edits;
 mod in_place;
 mod round_trip;
+mod policies;
 mod takes_over;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@ use proximity_domain::time::Clock;
 use proximity_engine::apply::Applier;
 use proximity_engine::catalog::Catalog;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
+use proximity_engine::policy::Reverter;
 use proximity_engine::probe::HttpProbe;
 use proximity_engine::worker::Worker;
 use proximity_engine::{housekeeping, route_sweep};
@@ -233,12 +234,13 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failed> {
     })
 }
 
-/// What looks at the clusters beside the passes: the slow sweep, and what records resources.
+/// What goes on beside the passes: the slow sweep, what records resources, and what answers hand edits as policies say.
 async fn look_beside_passes(engine: Engine, shutdown: CancellationToken) {
     let reconciler = engine.reconciler();
     tokio::join!(
         reconciler.run_sweep(shutdown.clone()),
-        reconciler.run_resources(shutdown),
+        reconciler.run_resources(shutdown.clone()),
+        Reverter::new(engine.clone()).run(shutdown),
     );
 }
 

@@ -1,0 +1,128 @@
+//! What somebody changed by hand where documents say `policy: revert`: it is changed back, a few times, and never what cannot be.
+
+use proximity_domain::event::EventKind;
+use proximity_domain::ids::OperationId;
+use proximity_engine::policy::{MOST_IN_AN_HOUR, Reverter};
+use serde_json::{Value, json};
+
+use super::hand_edits::{place, set, sweep, told, wanted};
+use super::*;
+
+const AGAIN_MS: u64 = 11 * 60_000;
+
+async fn pass(s: &Stand) -> Vec<OperationId> {
+    let reverter = Reverter::new(s.w.engine.clone());
+    reverter.pass().await.unwrap()
+}
+
+async fn config(s: &Stand) -> Value {
+    let place = place(s).await;
+    let path = format!("/nodes/{}/lxc/{}/config", place.node, place.vmid);
+    let answer = s.w.pve.as_root(Method::Get, &path, &[]).await;
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    body["data"].clone()
+}
+
+#[tokio::test]
+async fn what_was_told_is_changed_back_by_an_operation_that_says_why() {
+    let s = wanted(Policy::Revert).await;
+    assert!(pass(&s).await.is_empty(), "nothing was told");
+    set(&s, &[("memory", "256"), ("cores", "2")]).await;
+    assert!(pass(&s).await.is_empty(), "the sweep has not seen it");
+    sweep(&s).await;
+    let [operation] = pass(&s).await[..] else {
+        panic!("one operation");
+    };
+    assert!(pass(&s).await.is_empty(), "it is under way, or just ended");
+    let record = s.w.settled(operation).await.unwrap();
+    assert_eq!(record.kind, OperationKind::Update);
+    assert_eq!(record.requested_by, "system");
+    let because = record.input["because"].as_str().unwrap();
+    assert!(because.starts_with("policy revert"), "{because}");
+    let now = config(&s).await;
+    assert_eq!((&now["memory"], &now["cores"]), (&json!(128), &json!(1)));
+    assert!(pass(&s).await.is_empty(), "nothing differs any more");
+    sweep(&s).await;
+    assert_eq!(told(&s, EventKind::DesiredDriftEnded).await.len(), 1);
+    let audit = s.w.store.audit(1_000, 0).await.unwrap();
+    let of_policy = audit.iter().filter(|row| row.action == "app.update" && row.account == "system");
+    assert_eq!(of_policy.count(), 1);
+}
+
+#[tokio::test]
+async fn somebody_who_goes_on_wins_after_a_few_times() {
+    let s = wanted(Policy::Revert).await;
+    let mut memory = 200;
+    for _ in 0..MOST_IN_AN_HOUR {
+        memory += 1;
+        set(&s, &[("memory", &memory.to_string())]).await;
+        sweep(&s).await;
+        let [operation] = pass(&s).await[..] else {
+            panic!("one operation");
+        };
+        s.w.settled(operation).await.unwrap();
+        set(&s, &[("memory", "300")]).await;
+        sweep(&s).await;
+        assert!(pass(&s).await.is_empty(), "the last one was just now");
+        s.w.clock.advance(AGAIN_MS);
+    }
+    assert!(pass(&s).await.is_empty(), "often enough");
+    s.w.clock.advance(60 * 60_000);
+    let [operation] = pass(&s).await[..] else {
+        panic!("an hour later");
+    };
+    s.w.settled(operation).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_disk_and_a_warning_are_left_as_they_are() {
+    let s = wanted(Policy::Warn).await;
+    set(&s, &[("memory", "256")]).await;
+    sweep(&s).await;
+    assert_eq!(told(&s, EventKind::DesiredDrifted).await.len(), 1);
+    assert!(pass(&s).await.is_empty());
+    let s = wanted(Policy::Revert).await;
+    let at = place(&s).await;
+    let resize = format!("/nodes/{}/lxc/{}/resize", at.node, at.vmid);
+    let params = [("disk", "rootfs"), ("size", "+1G")];
+    s.w.pve.as_root(Method::Put, &resize, &params).await;
+    let is_told = async || {
+        sweep(&s).await;
+        !told(&s, EventKind::DesiredDrifted).await.is_empty()
+    };
+    s.w.until(is_told).await.unwrap();
+    assert!(pass(&s).await.is_empty(), "no disk is made smaller");
+    assert_eq!(s.operations(OperationKind::Update).await, 0);
+}
+
+#[tokio::test]
+async fn keys_of_a_container_that_was_taken_over_are_brought_back() {
+    let s = Stand::start().await;
+    assert_eq!(s.w.pve.stranger_creates("pve1", 150).await.status, 200);
+    let mut document = found("web", 150);
+    match &mut document {
+        Manifest::AdoptedApp { spec, .. } => {
+            spec.policy = Policy::Revert;
+            spec.guard = false;
+        }
+        other => panic!("{other:?}"),
+    }
+    let id = s.apply(&[document]).await;
+    let (state, changes) = s.ended(id).await;
+    assert_eq!(state, ApplyState::Done, "{changes:?}");
+    let before = config(&s).await;
+    set(&s, &[("memory", "640")]).await;
+    sweep(&s).await;
+    let event = told(&s, EventKind::DesiredDrifted).await.remove(0);
+    // Whatever else is in there may be private.
+    let fields = json!([{"field": "config.memory", "source": "cluster"}]);
+    assert_eq!(event["fields"], fields);
+    let [operation] = pass(&s).await[..] else {
+        panic!("one operation");
+    };
+    let record = s.w.settled(operation).await.unwrap();
+    assert_eq!(record.kind, OperationKind::RestoreKeys);
+    assert_eq!(config(&s).await["memory"], before["memory"]);
+    sweep(&s).await;
+    assert_eq!(told(&s, EventKind::DesiredDriftEnded).await.len(), 1);
+}
