@@ -10,7 +10,11 @@ use super::*;
 
 /// An app with so much memory that documents want, and what its policy is.
 pub(super) async fn wanted(policy: Policy) -> Stand {
-    let s = Stand::start().await;
+    wanted_on(Stand::start().await, policy).await
+}
+
+/// The same in this world.
+pub(super) async fn wanted_on(s: Stand, policy: Policy) -> Stand {
     let mut document = app("web", &[]);
     spec(&mut document).resources.memory_mib = Some(128);
     spec(&mut document).policy = policy;

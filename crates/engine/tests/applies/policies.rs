@@ -1,14 +1,20 @@
 //! What somebody changed by hand where documents say `policy: revert`: it is changed back, a few times, and never what cannot be.
 
+use std::sync::Arc;
+
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::OperationId;
 use proximity_engine::policy::{MOST_IN_AN_HOUR, Reverter};
+use proximity_pve::transport::Method;
+use proximity_testkit::pve::Pve;
+use proximity_testkit::sources::MovedClock;
+use proximity_testkit::world::WorldParts;
 use serde_json::{Value, json};
 
-use super::hand_edits::{place, set, sweep, told, wanted};
+use super::hand_edits::{place, set, sweep, told, wanted, wanted_on};
 use super::*;
 
-const AGAIN_MS: u64 = 11 * 60_000;
+const AGAIN_MS: i64 = 11 * 60_000;
 
 async fn pass(s: &Stand) -> Vec<OperationId> {
     let reverter = Reverter::new(s.w.engine.clone());
@@ -45,13 +51,21 @@ async fn what_was_told_is_changed_back_by_an_operation_that_says_why() {
     sweep(&s).await;
     assert_eq!(told(&s, EventKind::DesiredDriftEnded).await.len(), 1);
     let audit = s.w.store.audit(1_000, 0).await.unwrap();
-    let of_policy = audit.iter().filter(|row| row.action == "app.update" && row.account == "system");
-    assert_eq!(of_policy.count(), 1);
+    let updates = audit.iter().filter(|row| row.action == "app.update");
+    let by_policy = updates.filter(|row| row.account == "system");
+    assert_eq!(by_policy.count(), 1);
 }
 
 #[tokio::test]
 async fn somebody_who_goes_on_wins_after_a_few_times() {
-    let s = wanted(Policy::Revert).await;
+    let clock = Arc::new(MovedClock::default());
+    let parts = WorldParts {
+        clock: Some(clock.clone()),
+        clusters: vec![Pve::cluster(0, &["pve1"], Access::Full)],
+        ..WorldParts::default()
+    };
+    let world = TestWorld::start_of(parts).await.unwrap();
+    let s = wanted_on(Stand::over(world), Policy::Revert).await;
     let mut memory = 200;
     for _ in 0..MOST_IN_AN_HOUR {
         memory += 1;
@@ -64,10 +78,10 @@ async fn somebody_who_goes_on_wins_after_a_few_times() {
         set(&s, &[("memory", "300")]).await;
         sweep(&s).await;
         assert!(pass(&s).await.is_empty(), "the last one was just now");
-        s.w.clock.advance(AGAIN_MS);
+        clock.pass(AGAIN_MS);
     }
     assert!(pass(&s).await.is_empty(), "often enough");
-    s.w.clock.advance(60 * 60_000);
+    clock.pass(60 * 60_000);
     let [operation] = pass(&s).await[..] else {
         panic!("an hour later");
     };
