@@ -35,6 +35,7 @@ pub enum EventKind {
     DriftEnded,
     DesiredDrifted,
     DesiredDriftEnded,
+    DesiredAccepted,
     OperationQueued,
     OperationStarted,
     OperationTakenOver,
@@ -190,7 +191,7 @@ const OF_RESOURCE: &[&str] = &[
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 76] = [
+    pub const ALL: [Self; 77] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -218,6 +219,7 @@ impl EventKind {
         Self::DriftEnded,
         Self::DesiredDrifted,
         Self::DesiredDriftEnded,
+        Self::DesiredAccepted,
         Self::OperationQueued,
         Self::OperationStarted,
         Self::OperationTakenOver,
@@ -318,6 +320,7 @@ impl EventKind {
             Self::DriftEnded => row("DriftEnded", &["app", "hostname", "host", "vmid", "since"], "A guarded app's container is configured as on the day of its adoption again; the drift was told `since` then."),
             Self::DesiredDrifted => row("DesiredDrifted", &["app", "hostname", "host", "vmid", "fields", "by", "at", "since"], "Somebody changed an app's container in Proxmox VE, and it is not as documents want it: each of `fields` with its name (`field`), `from` (applied last), `to` (as it is), `wanted` and `source`; of an adopted container's keys only with name and source. `by` and `at` where a task of Proxmox VE tells, else `null`. Told once until that changes."),
             Self::DesiredDriftEnded => row("DesiredDriftEnded", &["app", "hostname", "host", "vmid", "since"], "An app's container is as documents want it again, or nothing else is wanted of it; the difference was told `since` then."),
+            Self::DesiredAccepted => row("DesiredAccepted", &["app", "hostname", "host", "vmid", "fields", "by", "at"], "Somebody changed an app's container in Proxmox VE, and by its policy that is what is wanted from now on, as a new revision: `fields`, `by` and `at` as in `DesiredDrifted`."),
             Self::OperationQueued => row("OperationQueued", &["kind", "retry_of"], "An operation was asked for."),
             Self::OperationStarted => row("OperationStarted", OF_STATE, "A worker claimed a queued operation."),
             Self::OperationTakenOver => row("OperationTakenOver", &["kind", "state", "problem", "silent"], "A worker claimed an operation that is under way already: in place of one that died or fell `silent`, or of nobody, after a wait or an orderly end."),

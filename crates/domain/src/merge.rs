@@ -1,5 +1,6 @@
 //! Three sides of an app, field by field: what was applied last, what is wanted, and what is there. Pure.
 
+mod accept;
 mod sides;
 mod traces;
 
@@ -15,6 +16,7 @@ use crate::drift::plain;
 use crate::manifest::Policy;
 use crate::plan::{Source, size_bytes};
 
+pub use accept::{Accepted, accepted};
 pub use sides::{Actual, Applied, sides};
 pub use traces::{Trace, since_last_seen, traced};
 

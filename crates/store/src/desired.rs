@@ -31,13 +31,13 @@ pub struct DesiredRecord {
     pub spec: Option<DesiredSpec>,
     /// The secrets of the spec, with the version of each that was put in; 0 = not known which.
     pub secrets: BTreeMap<SecretName, i64>,
-    /// By which apply.
+    /// By which apply; of a revision that a policy made, that of the revision before.
     pub apply: ApplyId,
-    /// Of which plan.
+    /// Of which plan, likewise.
     pub plan: PlanId,
     /// When.
     pub applied_at: Timestamp,
-    /// By whom: an account.
+    /// By whom: an account; `system` of a revision that a policy made.
     pub applied_by: String,
 }
 

@@ -2,12 +2,14 @@
 //! once, also over a restart.
 
 use proximity_domain::ids::{AppId, HostId, Vmid};
-use proximity_domain::merge::{Merged, Trace};
+use proximity_domain::merge::{Accepted, Merged, Trace};
 use proximity_domain::time::Timestamp;
 
+use crate::desired::{DesiredRecord, revise};
 use crate::effects::NewEvent;
 use crate::error::StoreError;
-use crate::journal::add_event;
+use crate::journal::{Act, add_audit, add_event};
+use crate::records::Actor;
 use crate::row::{Columns, each, to_json};
 use crate::sql::{Row, query};
 use crate::store::{Reader, Store};
@@ -75,6 +77,80 @@ impl Store {
             Ok(true)
         })
         .await
+    }
+}
+
+impl Store {
+    /// Records that what somebody made of an app's container is wanted from now on, by its policy, and tells of it. False, and nothing is
+    /// written, if something else is wanted of it by now than `before`, the app is not live, or an operation is at work on it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn accept_drift(
+        &self,
+        before: &DesiredRecord,
+        accepted: &Accepted,
+        event: &NewEvent,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Some(app) = before.app else {
+            return Ok(false);
+        };
+        let wanted = revision(before, accepted, actor, now);
+        if let Some(model) = self.model() {
+            return model.write(|state| {
+                Ok(state.accept_drift(before, (wanted, accepted.resources), event, actor, now))
+            });
+        }
+        let sealer = &self.shared.sealer;
+        self.write(async |tx| {
+            let free = query(
+                "SELECT a.id FROM apps a WHERE a.id = $1 AND a.archived_at IS NULL \
+                 AND (SELECT MAX(d.revision) FROM desired d WHERE d.name = $2) = $3 \
+                 AND NOT EXISTS (SELECT 1 FROM operations o \
+                 WHERE o.app_id = a.id AND o.state IN ('queued', 'running', 'unwinding'))",
+            )
+            .bind(app.to_string())
+            .bind(before.name.as_str())
+            .bind(i64::try_from(before.revision).unwrap_or(i64::MAX))
+            .fetch_optional(&mut *tx)
+            .await?;
+            if free.is_none() {
+                return Ok(false);
+            }
+            if let Some(resources) = accepted.resources {
+                query("UPDATE apps SET resources = $2 WHERE id = $1")
+                    .bind(app.to_string())
+                    .bind(to_json("resources", &resources)?)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            revise(tx, sealer, Some(before), wanted, now).await?;
+            add_event(tx, event, Some(app), None, now).await?;
+            let (target, details) = (app.to_string(), event.body.clone());
+            add_audit(tx, actor, Act::request(ACCEPT, &target, details), now).await?;
+            Ok(true)
+        })
+        .await
+    }
+}
+
+/// By which name it is audited that a policy accepted something.
+pub(crate) const ACCEPT: &str = "app.accept_drift";
+
+/// The revision that follows.
+fn revision(
+    before: &DesiredRecord,
+    accepted: &Accepted,
+    actor: &Actor,
+    now: Timestamp,
+) -> DesiredRecord {
+    DesiredRecord {
+        spec: Some(accepted.spec.clone()),
+        applied_at: now,
+        applied_by: actor.account.clone(),
+        ..before.clone()
     }
 }
 

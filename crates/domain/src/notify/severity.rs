@@ -88,6 +88,7 @@ impl EventKind {
             Self::DriftEnded => row(Severity::Info, "container is configured as at its adoption again"),
             Self::DesiredDrifted => row(Severity::Warning, "container was changed in Proxmox VE, and is not as wanted"),
             Self::DesiredDriftEnded => row(Severity::Info, "container is as wanted again"),
+            Self::DesiredAccepted => row(Severity::Info, "change made in Proxmox VE was accepted"),
             Self::OperationTakenOver => row(Severity::Info, "operation taken over"),
             Self::OperationGotStuck => row(Severity::Critical, "operation is stuck: a person is needed"),
             Self::OperationCancelRequested => row(Severity::Info, "cancel asked for"),

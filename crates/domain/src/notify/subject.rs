@@ -51,6 +51,7 @@ impl EventKind {
             | Self::ApplyEnded
             | Self::ApplyFailed
             | Self::DesiredChanged
+            | Self::DesiredAccepted
             | Self::ReconciliationStarted
             | Self::ReconciliationCompleted
             | Self::ResourceDiscovered

@@ -11,7 +11,7 @@ use proximity_domain::identity::Judgement;
 use proximity_domain::ids::AppId;
 use proximity_domain::manifest::{Policy, WantedPower};
 use proximity_domain::merge::{
-    Actual, Applied, Merged, Verdict, drifted, sides, since_last_seen, traced,
+    Actual, Applied, Merged, Verdict, accepted, drifted, sides, since_last_seen, traced,
 };
 use proximity_domain::names::NodeName;
 use proximity_domain::operation::{OperationKind, OperationState};
@@ -28,7 +28,7 @@ use proximity_store::{Reader, StoreError};
 use serde_json::{Value, json};
 
 use super::rounds::Round;
-use super::{Reconciler, Site};
+use super::{Reconciler, Site, system};
 use crate::cluster::observed;
 use crate::error::EngineError;
 use crate::sagas::steps::configuration::disk_bytes;
@@ -81,6 +81,11 @@ impl Reconciler {
         let Some(found) = found.await? else {
             return Ok(());
         };
+        if let Some(wanted) = &wanted
+            && self.accept(&seen, wanted, &found).await?
+        {
+            return Ok(());
+        }
         self.tell_of_documents(&seen, wanted.as_ref(), told, &found)
             .await
     }
@@ -182,6 +187,52 @@ impl Reconciler {
             log(seen, found);
         }
         Ok(())
+    }
+
+    /// Takes what somebody made of it as what is wanted from now on, where its policy says so and documents can say it. What is left of
+    /// the differences is told of by the next look.
+    async fn accept(
+        &self,
+        seen: &Recognised<'_>,
+        wanted: &DesiredRecord,
+        found: &[Merged],
+    ) -> Result<bool, EngineError> {
+        let app = self.store.app(seen.guest.watched.app).await?;
+        let (Some(app), Some(spec)) = (app, &wanted.spec) else {
+            return Ok(false);
+        };
+        let given = (app.class == AppClass::Native).then_some(app.resources);
+        let Some(accepted) = accepted(spec, given, found) else {
+            return Ok(false);
+        };
+        let taken = found
+            .iter()
+            .filter(|field| accepted.paths.contains(&field.path));
+        let fields: Vec<Value> = taken.map(field_told).collect();
+        let trace = self.who(seen, Some(wanted), found).await?;
+        let body = json!({
+            "app": app.id,
+            "hostname": seen.guest.hostname,
+            "host": seen.site.host.label,
+            "vmid": seen.place.vmid,
+            "fields": fields,
+            "by": trace.as_ref().map(|(by, _)| by),
+            "at": trace.as_ref().map(|(_, at)| at),
+        });
+        let event = NewEvent {
+            kind: EventKind::DesiredAccepted,
+            body,
+        };
+        let (actor, now) = (system(), self.clock.now());
+        let is_taken = self
+            .store
+            .accept_drift(wanted, &accepted, &event, &actor, now)
+            .await?;
+        if is_taken {
+            let (app, fields) = (&seen.guest.hostname, accepted.paths.join(", "));
+            tracing::warn!(%app, %fields, "what was changed in Proxmox VE is wanted from now on: its policy is accept");
+        }
+        Ok(is_taken)
     }
 
     /// Who made this and when, if one task of Proxmox VE that is on record tells.

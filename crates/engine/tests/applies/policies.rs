@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::hand_edits::{place, set, sweep, told, wanted, wanted_on};
 use super::*;
 
-const AGAIN_MS: i64 = 11 * 60_000;
+const AGAIN_MS: u64 = 11 * 60_000;
 
 async fn pass(s: &Stand) -> Vec<OperationId> {
     let reverter = Reverter::new(s.w.engine.clone());
@@ -139,4 +139,32 @@ async fn keys_of_a_container_that_was_taken_over_are_brought_back() {
     assert_eq!(config(&s).await["memory"], before["memory"]);
     sweep(&s).await;
     assert_eq!(told(&s, EventKind::DesiredDriftEnded).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_accepted_is_wanted_from_now_on_as_a_new_revision() {
+    let s = wanted(Policy::Accept).await;
+    let changes = s.w.pve.changes();
+    set(&s, &[("memory", "256"), ("cores", "2")]).await;
+    for _ in 0..2 {
+        sweep(&s).await;
+    }
+    assert!(told(&s, EventKind::DesiredDrifted).await.is_empty());
+    let [event] = &told(&s, EventKind::DesiredAccepted).await[..] else {
+        panic!("told once");
+    };
+    assert_eq!(event["fields"][1]["to"], 256, "{event}");
+    let name = "web".parse().unwrap();
+    let newest = s.w.store.desired(&name).await.unwrap().unwrap();
+    assert_eq!((newest.revision, newest.applied_by.as_str()), (2, "system"));
+    let mut document = app("web", &[]);
+    spec(&mut document).resources.memory_mib = Some(256);
+    spec(&mut document).resources.cores = Some(2);
+    spec(&mut document).policy = Policy::Accept;
+    assert_eq!(newest.spec.unwrap().manifest(&name), document);
+    let web = s.w.store.app_by_hostname("web").await.unwrap().unwrap();
+    assert_eq!((web.resources.memory_mib, web.resources.cores), (256, 2));
+    assert!(pass(&s).await.is_empty());
+    assert_eq!(s.w.pve.changes(), changes, "nothing is sent");
+    s.is_as_wanted(&[document]).await;
 }

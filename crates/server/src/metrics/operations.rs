@@ -148,7 +148,7 @@ impl OperationMetrics {
             | EventKind::ApplyStarted | EventKind::ApplyEnded | EventKind::ApplyFailed | EventKind::DesiredChanged
             | EventKind::ReconciliationStarted | EventKind::ReconciliationCompleted | EventKind::ResourceDiscovered
             | EventKind::ResourceUpdated | EventKind::ResourceDeleted | EventKind::DesiredDrifted
-            | EventKind::DesiredDriftEnded => {}
+            | EventKind::DesiredDriftEnded | EventKind::DesiredAccepted => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! Apps that are not as documents want them, as it was told.
 
+use proximity_domain::create::Resources;
 use proximity_domain::ids::{AppId, HostId, Vmid};
 use proximity_domain::merge::{Merged, Trace};
 use proximity_domain::operation::OperationState;
@@ -7,8 +8,11 @@ use proximity_domain::resource::ResourceKind;
 use proximity_domain::time::Timestamp;
 
 use super::state::State;
-use crate::drifts::{DesiredDrift, traces};
+use crate::desired::DesiredRecord;
+use crate::drifts::{ACCEPT, DesiredDrift, traces};
 use crate::effects::NewEvent;
+use crate::journal::Act;
+use crate::records::Actor;
 
 impl State {
     pub(crate) fn tell_desired_drift(
@@ -38,6 +42,36 @@ impl State {
             self.drifts.put(app, drift);
         }
         self.add_event(event, Some(app), None, now);
+        true
+    }
+
+    pub(crate) fn accept_drift(
+        &mut self,
+        before: &DesiredRecord,
+        (wanted, resources): (DesiredRecord, Option<Resources>),
+        event: &NewEvent,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> bool {
+        let Some(app) = before.app else { return false };
+        let operation = self.live.get(&app).and_then(|id| self.operations.get(id));
+        let at_work = |work: &OperationState| !matches!(work, OperationState::Stuck { .. });
+        let is_busy = operation.is_some_and(|work| at_work(&work.record.state));
+        let newest = self.newest_desired(&before.name);
+        let is_newest = newest.is_some_and(|newest| newest.revision == before.revision);
+        let Ok(live) = self.live_row(app) else {
+            return false;
+        };
+        if is_busy || !is_newest {
+            return false;
+        }
+        if let Some(resources) = resources {
+            live.asked.resources = resources;
+        }
+        self.revise(Some(before), wanted, now);
+        self.add_event(event, Some(app), None, now);
+        let (target, details) = (app.to_string(), event.body.clone());
+        self.add_audit(actor, Act::request(ACCEPT, &target, details), now);
         true
     }
 
