@@ -126,7 +126,7 @@ impl Store {
                     .execute(&mut *tx)
                     .await?;
             }
-            revise(tx, sealer, Some(before), wanted, now).await?;
+            revise(tx, sealer, Some(before), wanted.clone(), now).await?;
             add_event(tx, event, Some(app), None, now).await?;
             let (target, details) = (app.to_string(), event.body.clone());
             add_audit(tx, actor, Act::request(ACCEPT, &target, details), now).await?;

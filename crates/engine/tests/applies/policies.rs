@@ -150,8 +150,9 @@ async fn what_is_accepted_is_wanted_from_now_on_as_a_new_revision() {
         sweep(&s).await;
     }
     assert!(told(&s, EventKind::DesiredDrifted).await.is_empty());
-    let [event] = &told(&s, EventKind::DesiredAccepted).await[..] else {
-        panic!("told once");
+    let accepted = told(&s, EventKind::DesiredAccepted).await;
+    let [event] = accepted.as_slice() else {
+        panic!("{accepted:?}");
     };
     assert_eq!(event["fields"][1]["to"], 256, "{event}");
     let name = "web".parse().unwrap();
