@@ -3,7 +3,8 @@
 //! was recognised; the operation identifies it again by itself.
 //!
 //! Nothing is destroyed, replaced or switched here, and no disk is resized: of an app that we made memory and cores go back, of one that was
-//! taken over the keys that a restore may write. Somebody who goes on changing them wins after a few times, and that stays told.
+//! taken over the keys that a restore may write. Somebody who goes on changing them wins after a few times, and that stays told; what
+//! came to nothing is not tried again until something else is wanted.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use proximity_domain::desired::DesiredSpec;
 use proximity_domain::ids::OperationId;
 use proximity_domain::manifest::{AppSpec, Policy};
 use proximity_domain::merge::{Answer, Merged};
-use proximity_domain::operation::OperationKind;
+use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::restore::Wanted;
 use proximity_domain::time::Timestamp;
 use proximity_store::drifts::DesiredDrift;
@@ -109,13 +110,13 @@ impl Reverter {
         }
         let wanted = store.desired(&app.hostname).await?;
         let wanted = wanted.filter(|wanted| wanted.app == Some(app.id));
-        let Some(spec) = wanted.and_then(|wanted| wanted.spec) else {
+        let Some((spec, wanted_at)) = wanted.and_then(|it| Some((it.spec?, it.applied_at))) else {
             return Ok(None);
         };
         if spec.policy() != Policy::Revert {
             return Ok(None);
         }
-        let Some(key) = self.next_key(&app, drift).await? else {
+        let Some(key) = self.next_key(&app, drift, wanted_at).await? else {
             return Ok(None);
         };
         let made = match (&spec, app.class) {
@@ -134,11 +135,13 @@ impl Reverter {
         Ok(Some(made.id))
     }
 
-    /// The key of the next request; `None`: it was done often enough, or just now. Two that look at the same time ask for the same.
+    /// The key of the next request; `None`: it was done often enough, or just now, or the last one came to nothing and nothing else is
+    /// wanted since. Two that look at the same time ask for the same.
     async fn next_key(
         &self,
         app: &AppRecord,
         drift: &DesiredDrift,
+        wanted_at: Timestamp,
     ) -> Result<Option<RequestKey>, EngineError> {
         let store = self.engine.store();
         let filter = OperationFilter {
@@ -147,6 +150,9 @@ impl Reverter {
             ..OperationFilter::default()
         };
         let newest = store.operations(filter).await?;
+        if is_rejected(&newest, wanted_at) {
+            return Ok(None);
+        }
         let now = self.engine.now();
         let begun: Vec<Timestamp> = newest.iter().filter_map(begun_by_policy).collect();
         let since = |ms: i64| {
@@ -237,9 +243,28 @@ impl Reverter {
     }
 }
 
+/// The newest change of a container was asked for by a policy and came to nothing: it failed, or a person cancelled it. The same is not
+/// tried again until another thing is wanted, or a person has changed the container with success.
+fn is_rejected(newest_first: &[OperationRecord], wanted_at: Timestamp) -> bool {
+    let mut changes = newest_first.iter().filter(|one| changes_a_container(one));
+    let Some(last) = changes.next() else {
+        return false;
+    };
+    let came_to_nothing = matches!(
+        last.state,
+        OperationState::Failed { .. } | OperationState::Cancelled
+    );
+    came_to_nothing && begun_by_policy(last).is_some_and(|begun| begun >= wanted_at)
+}
+
 /// When this operation was asked for, if it was by a policy and not by a person.
 fn begun_by_policy(operation: &OperationRecord) -> Option<Timestamp> {
-    let is_such = match operation.kind {
+    let is_such = changes_a_container(operation) && operation.requested_by == system().account;
+    is_such.then_some(operation.created_at)
+}
+
+fn changes_a_container(operation: &OperationRecord) -> bool {
+    match operation.kind {
         OperationKind::Update | OperationKind::RestoreKeys => true,
         OperationKind::Deploy
         | OperationKind::Start
@@ -248,6 +273,5 @@ fn begun_by_policy(operation: &OperationRecord) -> Option<Timestamp> {
         | OperationKind::Remove
         | OperationKind::Adopt
         | OperationKind::Forget => false,
-    };
-    (is_such && operation.requested_by == system().account).then_some(operation.created_at)
+    }
 }

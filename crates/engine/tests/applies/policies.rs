@@ -16,6 +16,18 @@ use super::*;
 
 const AGAIN_MS: u64 = 11 * 60_000;
 
+/// The same in a world whose time is let pass.
+async fn moved(policy: Policy) -> (Stand, Arc<MovedClock>) {
+    let clock = Arc::new(MovedClock::default());
+    let parts = WorldParts {
+        clock: Some(clock.clone()),
+        clusters: vec![Pve::cluster(0, &["pve1"], Access::Full)],
+        ..WorldParts::default()
+    };
+    let world = TestWorld::start_of(parts).await.unwrap();
+    (wanted_on(Stand::over(world), policy).await, clock)
+}
+
 async fn pass(s: &Stand) -> Vec<OperationId> {
     let reverter = Reverter::new(s.w.engine.clone());
     reverter.pass().await.unwrap()
@@ -58,14 +70,7 @@ async fn what_was_told_is_changed_back_by_an_operation_that_says_why() {
 
 #[tokio::test]
 async fn somebody_who_goes_on_wins_after_a_few_times() {
-    let clock = Arc::new(MovedClock::default());
-    let parts = WorldParts {
-        clock: Some(clock.clone()),
-        clusters: vec![Pve::cluster(0, &["pve1"], Access::Full)],
-        ..WorldParts::default()
-    };
-    let world = TestWorld::start_of(parts).await.unwrap();
-    let s = wanted_on(Stand::over(world), Policy::Revert).await;
+    let (s, clock) = moved(Policy::Revert).await;
     let mut memory = 200;
     for _ in 0..MOST_IN_AN_HOUR {
         memory += 1;
@@ -168,4 +173,23 @@ async fn what_is_accepted_is_wanted_from_now_on_as_a_new_revision() {
     assert!(pass(&s).await.is_empty());
     assert_eq!(s.w.pve.changes(), changes, "nothing is sent");
     s.is_as_wanted(&[document]).await;
+}
+
+#[tokio::test]
+async fn what_a_person_cancelled_is_not_tried_again() {
+    let (mut s, clock) = moved(Policy::Revert).await;
+    set(&s, &[("memory", "256")]).await;
+    sweep(&s).await;
+    s.w.crash_worker().await;
+    let [operation] = pass(&s).await[..] else {
+        panic!("one operation");
+    };
+    let (store, actor) = (&s.w.store, &s.w.actor);
+    let now = store.operation(operation).await.unwrap().unwrap();
+    let cancelled = store.request_cancel(operation, actor, now.created_at).await;
+    assert!(cancelled.unwrap().state.is_final());
+    clock.pass(AGAIN_MS);
+    assert!(pass(&s).await.is_empty());
+    let web = store.app_by_hostname("web").await.unwrap().unwrap();
+    assert_eq!((web.operation, web.status.label().label()), (None, "running"));
 }

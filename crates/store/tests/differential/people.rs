@@ -7,7 +7,7 @@ use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId, Vmid};
-use proximity_domain::merge::{Merged, Verdict};
+use proximity_domain::merge::{Accepted, Merged, Verdict};
 use proximity_domain::names::Mac;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::vmids::VmidRange;
@@ -282,6 +282,22 @@ impl Play {
         if n < 120 {
             let on = !n.is_multiple_of(3);
             let done = both!(self.pair, store => store.guard(app, on, &actor, at));
+            return Some(done.is_err());
+        }
+        if n >= 230 {
+            let all = both!(self.pair, store => store.all_desired()).unwrap();
+            let before = all.into_iter().find(|one| one.app == Some(app))?;
+            let accepted = Accepted {
+                spec: before.spec.clone()?,
+                resources: Some(Resources {
+                    memory_mib: u64::from(n),
+                    cores: 1,
+                    disk_gib: 8,
+                }),
+                paths: vec!["memory".to_owned()],
+            };
+            let told = event(EventKind::DesiredAccepted, n);
+            let done = both!(self.pair, store => store.accept_drift(&before, &accepted, &told, &actor, at));
             return Some(done.is_err());
         }
         if n >= 190 {

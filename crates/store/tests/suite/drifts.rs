@@ -1,14 +1,18 @@
 //! What is told of apps that are not as documents want them, and the tasks that tell who made them so.
 
+use proximity_domain::create::Resources;
+use proximity_domain::desired::DesiredSpec;
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::AppId;
-use proximity_domain::merge::{Merged, Trace, Verdict};
+use proximity_domain::merge::{Accepted, Merged, Trace, Verdict};
 use proximity_domain::operation::OperationKind;
+use proximity_domain::plan::Act;
 use proximity_domain::resource::{ResourceKey, ResourceState};
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::NewEvent;
 use serde_json::json;
 
+use super::applies::{begun, change, document, does, name};
 use super::resources::{census, state};
 use super::world::{Make, World};
 
@@ -22,7 +26,7 @@ fn told(kind: EventKind) -> NewEvent {
 }
 
 /// Memory that somebody set to this.
-pub fn memory(now: u64) -> Vec<Merged> {
+fn memory(now: u64) -> Vec<Merged> {
     vec![Merged {
         path: "memory".to_owned(),
         verdict: Verdict::Theirs,
@@ -120,4 +124,45 @@ pub async fn have_the_tasks_of_their_container(make: &impl Make) {
         trace("resize", "ann@pve", 20_000),
     ];
     assert_eq!(tasks, expected);
+}
+
+pub async fn are_accepted_as_a_revision_while_it_is_the_newest(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, _) = world.deployed("web", 101).await;
+    let update = change("web", Act::Update, Some(app.id), &[]);
+    let documents = [document("web", json!({}))];
+    let (_, fence) = begun(&mut world, vec![update], &documents).await;
+    does(&mut world, &fence, 0).await;
+    world.store.end_apply(&fence, world.at()).await.unwrap();
+    let first = world.store.desired(&name("web")).await.unwrap().unwrap();
+    let Some(DesiredSpec::App(mut spec)) = first.spec.clone() else {
+        panic!("{first:?}")
+    };
+    spec.resources.memory_mib = Some(640);
+    let resources = Resources {
+        memory_mib: 640,
+        ..app.resources
+    };
+    let accepted = Accepted {
+        spec: DesiredSpec::App(spec),
+        resources: Some(resources),
+        paths: vec!["memory".to_owned()],
+    };
+    world.pass(10);
+    let accept = async |world: &World| {
+        let (store, event) = (&world.store, told(EventKind::DesiredAccepted));
+        let taken = store.accept_drift(&first, &accepted, &event, &world.actor, world.at());
+        taken.await.unwrap()
+    };
+    assert!(accept(&world).await);
+    let second = world.store.desired(&name("web")).await.unwrap().unwrap();
+    assert_eq!((second.revision, second.spec), (2, Some(accepted.spec.clone())));
+    assert_eq!((second.apply, second.applied_at), (first.apply, world.at()));
+    assert_eq!(world.app(app.id).await.resources, resources);
+    assert!(!accept(&world).await, "something else is wanted by now");
+    assert_eq!(count(&world, EventKind::DesiredAccepted).await, 1);
+    let audit = world.audit(100, 0).await;
+    let entries = audit.iter().filter(|row| row.action == "app.accept_drift");
+    assert_eq!(entries.count(), 1);
+    world.assert_sound().await;
 }

@@ -78,7 +78,8 @@ macro_rules! with_cases {
             request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day,
                 are_forgotten_though_no_other_comes, let_a_stuck_operation_go_on_once;
             guards: tell_of_a_drift_once_and_of_its_end, are_for_adopted_apps_and_end_with_them;
-            drifts: are_told_once_with_their_end, wait_for_whoever_is_at_work, have_the_tasks_of_their_container;
+            drifts: are_told_once_with_their_end, wait_for_whoever_is_at_work, have_the_tasks_of_their_container,
+                are_accepted_as_a_revision_while_it_is_the_newest;
             alarms: are_raised_once_and_ended_once;
             interfaces: are_kept_when_they_change;
             plans: are_kept_as_they_were_shown, of_many_the_newest_stay;
