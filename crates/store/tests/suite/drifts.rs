@@ -132,7 +132,7 @@ pub async fn are_accepted_as_a_revision_while_it_is_the_newest(make: &impl Make)
     let update = change("web", Act::Update, Some(app.id), &[]);
     let documents = [document("web", json!({}))];
     let (_, fence) = begun(&mut world, vec![update], &documents).await;
-    does(&mut world, &fence, 0).await;
+    does(&world, &fence, 0).await;
     world.store.end_apply(&fence, world.at()).await.unwrap();
     let first = world.store.desired(&name("web")).await.unwrap().unwrap();
     let Some(DesiredSpec::App(mut spec)) = first.spec.clone() else {
