@@ -194,7 +194,7 @@ fn only_the_one_task_that_made_a_difference_tells_who_did() {
         None
     );
     assert_eq!(
-        by(&[disk], &[resize, task("resize", "ann@pve", 120)]),
+        by(&[disk], &[resize.clone(), task("resize", "ann@pve", 120)]),
         None
     );
     assert_eq!(by(&[], one), None);

@@ -71,9 +71,8 @@ impl Reconciler {
         let Some(_at_work) = self.at_work.try_enter(app) else {
             return Ok(());
         };
-        let name = &seen.guest.hostname;
-        let wanted = self.store.desired(name).await?;
-        let wanted = wanted.filter(|it| it.app == Some(app) && it.spec.is_some());
+        let wanted = self.wanted_now(seen.guest).await?;
+        let recorded = self.store.app(app).await?;
         let Some(config) = self.read_again(&seen).await else {
             return Ok(());
         };
@@ -81,6 +80,10 @@ impl Reconciler {
         let Some(found) = found.await? else {
             return Ok(());
         };
+        // Others may share the database: an operation of theirs that came in between changed record and container.
+        if self.store.app(app).await? != recorded {
+            return Ok(());
+        }
         if let Some(wanted) = &wanted
             && self.accept(&seen, wanted, &found).await?
         {
