@@ -18,7 +18,7 @@ use crate::plan::{Source, size_bytes};
 
 pub use accept::{Accepted, accepted};
 pub use sides::{Actual, Applied, sides};
-pub use traces::{Trace, since_last_seen, traced};
+pub use traces::{Trace, leaves_a_task, since_last_seen, traced};
 
 /// The root file system, of which a plan names the size alone.
 const ROOTFS: &str = "rootfs";

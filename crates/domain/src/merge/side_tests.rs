@@ -185,6 +185,8 @@ fn only_the_one_task_that_made_a_difference_tells_who_did() {
     assert_eq!(by(std::slice::from_ref(&power), &[stop]), root);
     // A configuration is changed without a task; what was there before made nothing of it; of two it is not known which.
     assert_eq!(by(std::slice::from_ref(&memory), one), None);
+    assert!(leaves_a_task(std::slice::from_ref(&disk)));
+    assert!(!leaves_a_task(std::slice::from_ref(&memory)));
     assert_eq!(by(&[disk.clone(), memory], one), None);
     assert_eq!(
         by(
@@ -198,6 +200,7 @@ fn only_the_one_task_that_made_a_difference_tells_who_did() {
         None
     );
     assert_eq!(by(&[], one), None);
+    assert!(!leaves_a_task(&[]) && leaves_a_task(&[power]));
     assert_eq!(since_last_seen(Timestamp(60_050)), Timestamp(50));
 }
 

@@ -30,6 +30,12 @@ fn makers(field: &Merged) -> &'static [&'static str] {
     }
 }
 
+/// Whether a task of Proxmox VE may tell who made this: one field, and one that is changed by a task.
+#[must_use]
+pub fn leaves_a_task(drifted: &[Merged]) -> bool {
+    matches!(drifted, [field] if !makers(field).is_empty())
+}
+
 /// The earliest moment a task may have been started at that made what was not there when the container was seen last.
 #[must_use]
 pub fn since_last_seen(seen: Timestamp) -> Timestamp {

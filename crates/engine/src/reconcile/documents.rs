@@ -11,13 +11,15 @@ use proximity_domain::identity::Judgement;
 use proximity_domain::ids::AppId;
 use proximity_domain::manifest::{Policy, WantedPower};
 use proximity_domain::merge::{
-    Actual, Applied, Merged, Verdict, accepted, drifted, sides, since_last_seen, traced,
+    Actual, Applied, Merged, Trace, Verdict, accepted, drifted, leaves_a_task, sides,
+    since_last_seen, traced,
 };
 use proximity_domain::names::NodeName;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::time::Timestamp;
 use proximity_pve::lxc::LxcConfig;
+use proximity_pve::upid::Upid;
 use proximity_store::desired::DesiredRecord;
 use proximity_store::drifts::DesiredDrift;
 use proximity_store::effects::NewEvent;
@@ -27,6 +29,7 @@ use proximity_store::views::OperationFilter;
 use proximity_store::{Reader, StoreError};
 use serde_json::{Value, json};
 
+use super::identify::tasks_about;
 use super::rounds::Round;
 use super::{Reconciler, Site, system};
 use crate::cluster::observed;
@@ -238,22 +241,46 @@ impl Reconciler {
         Ok(is_taken)
     }
 
-    /// Who made this and when, if one task of Proxmox VE that is on record tells.
+    /// Who made this and when, if one task of Proxmox VE tells: asked for in two requests, and only where what differs is made by a task.
     async fn who(
         &self,
         seen: &Recognised<'_>,
         wanted: Option<&DesiredRecord>,
         found: &[Merged],
     ) -> Result<Option<(String, Timestamp)>, EngineError> {
+        if !leaves_a_task(found) {
+            return Ok(None);
+        }
         let kept = self.store.guest_looks(seen.guest.watched.guest).await?;
         let applied = wanted.map(|wanted| wanted.applied_at);
         let Some(before) = seen.before.max(kept.verified_at).max(applied) else {
             return Ok(None);
         };
-        let tasks = self.store.tasks_of(seen.place.host, seen.place.vmid);
-        let tasks = tasks.await?;
+        let place = seen.place;
+        self.pace.turn().await;
+        // What the node's list does not show whole tells nothing: whom it leaves out may have been the one.
+        let read = &seen.site.read;
+        let Ok(upids) = tasks_about(read, &place.node, place.vmid, before).await else {
+            return Ok(None);
+        };
+        // Those of a node that it was on before are on record.
+        let mut tasks = self.store.tasks_of(place.host, place.vmid).await?;
+        for task in upids.iter().map(trace_of) {
+            if !tasks.contains(&task) {
+                tasks.push(task);
+            }
+        }
         let trace = traced(found, &tasks, since_last_seen(before));
         Ok(trace.map(|trace| (trace.user.clone(), trace.at)))
+    }
+}
+
+fn trace_of(upid: &Upid) -> Trace {
+    let start_s = i64::try_from(upid.start_s()).unwrap_or(i64::MAX);
+    Trace {
+        kind: upid.kind().to_owned(),
+        user: upid.user().to_owned(),
+        at: Timestamp(start_s.saturating_mul(1_000)),
     }
 }
 

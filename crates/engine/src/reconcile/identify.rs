@@ -12,7 +12,7 @@ use proximity_domain::observe::NodeSeen;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::time::Timestamp;
 use proximity_pve::ReadClient;
-use proximity_pve::task::{TaskFilter, TaskSource};
+use proximity_pve::task::{TaskFilter, TaskOutcome, TaskRow, TaskSource};
 use proximity_pve::upid::Upid;
 use proximity_store::effects::NewEvent;
 use proximity_store::observation::WatchedGuest;
@@ -225,12 +225,43 @@ pub(super) async fn made_anew(
     Ok(made.iter().map(|upid| upid.id().to_owned()).collect())
 }
 
+/// The tasks of a node about a number since this moment, but for those that failed, in two requests at most.
+///
+/// # Errors
+/// Why that cannot be told.
+pub(super) async fn tasks_about(
+    read: &ReadClient,
+    node: &NodeName,
+    vmid: Vmid,
+    since: Timestamp,
+) -> Result<Vec<Upid>, String> {
+    let filter = TaskFilter {
+        vmid: Some(vmid),
+        ..all_since(since)
+    };
+    let tasks = tasks_seen(read, node, &filter).await?.into_iter();
+    let tasks = tasks.filter(|task| !matches!(task.outcome, Some(TaskOutcome::Failed(_))));
+    Ok(tasks.map(|task| task.upid).collect())
+}
+
 /// The tasks of a node, of those that are wanted, by which another container comes under a number.
 async fn makers(
     read: &ReadClient,
     name: &NodeName,
     filter: &TaskFilter,
 ) -> Result<Vec<Upid>, String> {
+    let tasks = tasks_seen(read, name, filter).await?;
+    let all = tasks.into_iter().map(|task| task.upid);
+    let made = all.filter(|upid| MAKES_ANOTHER.contains(&upid.kind()));
+    Ok(made.collect())
+}
+
+/// The tasks of a node, of those that are wanted, if the token may see those of others and the list has all of them.
+async fn tasks_seen(
+    read: &ReadClient,
+    name: &NodeName,
+    filter: &TaskFilter,
+) -> Result<Vec<TaskRow>, String> {
     let path = format!("/nodes/{name}");
     let silent = || format!("node {name} does not answer");
     let held = very_patiently(read.permissions(Some(&path))).await;
@@ -251,7 +282,5 @@ async fn makers(
             "node {name} had more than {TASKS} tasks since then"
         ));
     }
-    let all = tasks.into_iter().map(|task| task.upid);
-    let made = all.filter(|upid| MAKES_ANOTHER.contains(&upid.kind()));
-    Ok(made.collect())
+    Ok(tasks)
 }

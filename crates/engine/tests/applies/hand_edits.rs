@@ -4,6 +4,7 @@ use proximity_domain::event::EventKind;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::merge::Verdict;
 use proximity_engine::reconcile::Pass;
+use proximity_pve::transport::Method;
 use serde_json::{Value, json};
 
 use super::*;
@@ -132,4 +133,25 @@ async fn what_the_list_shows_is_looked_at_with_the_next_doubts() {
         !told(&s, EventKind::DesiredDrifted).await.is_empty()
     };
     s.w.until(is_told).await.unwrap();
+}
+
+/// A disk is made larger by a task, whose list tells who began it and when.
+#[tokio::test]
+async fn who_made_a_disk_larger_is_said() {
+    let s = wanted(Policy::Warn).await;
+    sweep(&s).await;
+    let at = place(&s).await;
+    let resize = format!("/nodes/{}/lxc/{}/resize", at.node, at.vmid);
+    let params = [("disk", "rootfs"), ("size", "+1G")];
+    s.w.pve.as_root(Method::Put, &resize, &params).await;
+    s.w.pve.quiet().await;
+    let is_told = async || {
+        sweep(&s).await;
+        !told(&s, EventKind::DesiredDrifted).await.is_empty()
+    };
+    s.w.until(is_told).await.unwrap();
+    let event = told(&s, EventKind::DesiredDrifted).await.remove(0);
+    assert_eq!(event["fields"][0]["field"], "rootfs");
+    assert_eq!(event["by"], "root@pam");
+    assert!(event["at"].is_i64(), "{event}");
 }
