@@ -1,6 +1,6 @@
-//! Apps of which documents want something, held against their containers. It reads nothing by itself: the slow sweep shows it each
+//! Apps of which documents want something, held against their containers. What is as it was told costs nothing: the slow sweep shows each
 //! configuration that it has read and recognised. What is new is read once more while nobody is at work on the app, as whatever differs in
-//! a sweep; then it is told once, and its end once.
+//! a sweep; then it is told once, and its end once, or accepted where the policy says so.
 
 use proximity_domain::app::{AppClass, StatusLabel};
 use proximity_domain::desired::DesiredSpec;

@@ -44,10 +44,6 @@ pub(super) async fn adoption(live: &Live) {
     let drift = live.send("GET", "/api/apps/stranger/drift", "").await;
     let key = &drift.body["changes"][0];
     assert_eq!((&key["key"], &key["now"]), (&json!("memory"), &json!(640)));
-    let native = live.send("GET", "/api/apps/web/drift", "").await;
-    assert_eq!(native.status, 200, "{}", native.body);
-    let shown = (&native.body["changes"], &native.body["policy"]);
-    assert_eq!(shown, (&json!([]), &json!(null)), "nothing is wanted of it");
     restored(live).await;
     guarded(live).await;
     reidentified(live).await;
@@ -120,6 +116,10 @@ async fn guarded(live: &Live) {
     let seen = live.send("GET", "/api/apps/stranger/addresses", "").await;
     assert_eq!(seen.status, 200, "{}", seen.body);
     assert_eq!(seen.body["containers"][0]["vmid"], 150);
+    let native = live.send("GET", "/api/apps/web/drift", "").await;
+    assert_eq!(native.status, 200, "{}", native.body);
+    let shown = (&native.body["changes"], &native.body["policy"]);
+    assert_eq!(shown, (&json!([]), &json!(null)), "nothing is wanted of it");
     let native = live.send("POST", "/api/apps/web/guard", "").await;
     assert_eq!(
         (native.status.as_u16(), native.code()),
