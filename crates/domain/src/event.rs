@@ -318,9 +318,6 @@ impl EventKind {
             Self::AppUnguarded => row("AppUnguarded", &["hostname"], "Somebody ended that."),
             Self::DriftDetected => row("DriftDetected", &["app", "hostname", "host", "vmid", "keys", "since"], "Other `keys` of a guarded app's container than before differ from the day of its adoption: told once until that changes."),
             Self::DriftEnded => row("DriftEnded", &["app", "hostname", "host", "vmid", "since"], "A guarded app's container is configured as on the day of its adoption again; the drift was told `since` then."),
-            Self::DesiredDrifted => row("DesiredDrifted", &["app", "hostname", "host", "vmid", "fields", "by", "at", "since"], "Somebody changed an app's container in Proxmox VE, and it is not as documents want it: each of `fields` with its name (`field`), `from` (applied last), `to` (as it is), `wanted` and `source`; of an adopted container's keys only with name and source. `by` and `at` where a task of Proxmox VE tells, else `null`. Told once until that changes."),
-            Self::DesiredDriftEnded => row("DesiredDriftEnded", &["app", "hostname", "host", "vmid", "since"], "An app's container is as documents want it again, or nothing else is wanted of it; the difference was told `since` then."),
-            Self::DesiredAccepted => row("DesiredAccepted", &["app", "hostname", "host", "vmid", "fields", "by", "at"], "Somebody changed an app's container in Proxmox VE, and by its policy that is what is wanted from now on, as a new revision: `fields`, `by` and `at` as in `DesiredDrifted`."),
             Self::OperationQueued => row("OperationQueued", &["kind", "retry_of"], "An operation was asked for."),
             Self::OperationStarted => row("OperationStarted", OF_STATE, "A worker claimed a queued operation."),
             Self::OperationTakenOver => row("OperationTakenOver", &["kind", "state", "problem", "silent"], "A worker claimed an operation that is under way already: in place of one that died or fell `silent`, or of nobody, after a wait or an orderly end."),
@@ -360,9 +357,9 @@ impl EventKind {
             Self::MassBrakeReleased => row("MassBrakeReleased", &["confirmed", "archived", "since"], "Somebody confirmed how many containers are missing, and their records were archived."),
             Self::MassBrakeEnded => row("MassBrakeEnded", &["missing", "since"], "No more containers are missing than may be at once; that `missing` were was told last, the first time `since` then."),
             Self::AppDiagnosedStuck => row("AppDiagnosedStuck", &["app", "hostname", "was", "stuck_for_ms"], "An app was on its way for too long with nobody at work, and is in *error* now."),
-            Self::ApplyStarted | Self::ApplyEnded | Self::ApplyFailed | Self::DesiredChanged
-            | Self::ReconciliationStarted | Self::ReconciliationCompleted | Self::ResourceDiscovered
-            | Self::ResourceUpdated | Self::ResourceDeleted | Self::AppResolved => self.spec_of_state(),
+            Self::ApplyStarted | Self::ApplyEnded | Self::ApplyFailed | Self::DesiredChanged | Self::DesiredDrifted
+            | Self::DesiredDriftEnded | Self::DesiredAccepted | Self::ReconciliationStarted | Self::ReconciliationCompleted
+            | Self::ResourceDiscovered | Self::ResourceUpdated | Self::ResourceDeleted | Self::AppResolved => self.spec_of_state(),
         }
     }
 
@@ -372,6 +369,9 @@ impl EventKind {
         let row = |label, fields, when| EventSpec { label, fields, when };
         match self {
             Self::AppResolved => row("AppResolved", &["app", "hostname", "was", "to"], "Somebody accepted the power state that was read for an app in *error*."),
+            Self::DesiredDrifted => row("DesiredDrifted", &["app", "hostname", "host", "vmid", "fields", "by", "at", "since"], "Somebody changed an app's container in Proxmox VE, and it is not as documents want it: each of `fields` with its name (`field`), `from` (applied last), `to` (as it is), `wanted` and `source`; of an adopted container's keys only with name and source. `by` and `at` where a task of Proxmox VE tells, else `null`. Told once until that changes."),
+            Self::DesiredDriftEnded => row("DesiredDriftEnded", &["app", "hostname", "host", "vmid", "since"], "An app's container is as documents want it again, or nothing else is wanted of it; the difference was told `since` then."),
+            Self::DesiredAccepted => row("DesiredAccepted", &["app", "hostname", "host", "vmid", "fields", "by", "at"], "Somebody changed an app's container in Proxmox VE, and by its policy that is what is wanted from now on, as a new revision: `fields`, `by` and `at` as in `DesiredDrifted`."),
             Self::ApplyStarted => row("ApplyStarted", &["apply", "plan", "changes"], "Somebody let a plan be applied, with so many changes."),
             Self::ApplyEnded => row("ApplyEnded", OF_APPLY, "An apply ended: every change is done, or it was stopped before all were started."),
             Self::ApplyFailed => row("ApplyFailed", OF_APPLY, "An apply ended, and a change of it failed; what depends on that was not begun."),

@@ -86,9 +86,6 @@ impl EventKind {
             Self::AppUnguarded => row(Severity::Info, "no longer guarded"),
             Self::DriftDetected => row(Severity::Warning, "container is configured otherwise than at its adoption"),
             Self::DriftEnded => row(Severity::Info, "container is configured as at its adoption again"),
-            Self::DesiredDrifted => row(Severity::Warning, "container was changed in Proxmox VE, and is not as wanted"),
-            Self::DesiredDriftEnded => row(Severity::Info, "container is as wanted again"),
-            Self::DesiredAccepted => row(Severity::Info, "change made in Proxmox VE was accepted"),
             Self::OperationTakenOver => row(Severity::Info, "operation taken over"),
             Self::OperationGotStuck => row(Severity::Critical, "operation is stuck: a person is needed"),
             Self::OperationCancelRequested => row(Severity::Info, "cancel asked for"),
@@ -122,6 +119,20 @@ impl EventKind {
             Self::MassBrakeEnded => row(Severity::Info, "no longer too many containers missing"),
             Self::AppDiagnosedStuck => row(Severity::Warning, "app was stuck"),
             Self::AppResolved => row(Severity::Info, "app resolved"),
+            Self::ApplyStarted | Self::ApplyEnded | Self::ApplyFailed | Self::DesiredDrifted | Self::DesiredDriftEnded
+            | Self::DesiredAccepted | Self::ReconciliationCompleted | Self::ResourceDiscovered | Self::ResourceUpdated
+            | Self::ResourceDeleted => self.notice_of_state(),
+        }
+    }
+
+    /// The row of what is wanted, of a pass or of a resource.
+    #[rustfmt::skip] // likewise
+    fn notice_of_state(self) -> Option<NoticeSpec> {
+        let row = |severity, headline| Some(NoticeSpec { severity, headline });
+        match self {
+            Self::DesiredDrifted => row(Severity::Warning, "container was changed in Proxmox VE, and is not as wanted"),
+            Self::DesiredDriftEnded => row(Severity::Info, "container is as wanted again"),
+            Self::DesiredAccepted => row(Severity::Info, "change made in Proxmox VE was accepted"),
             Self::ApplyStarted => row(Severity::Info, "apply started"),
             Self::ApplyEnded => row(Severity::Info, "apply ended"),
             Self::ApplyFailed => row(Severity::Warning, "apply ended with changes that failed"),
@@ -129,6 +140,7 @@ impl EventKind {
             Self::ResourceDiscovered => row(Severity::Info, "new on its cluster"),
             Self::ResourceUpdated => row(Severity::Info, "changed on its cluster"),
             Self::ResourceDeleted => row(Severity::Info, "gone from its cluster"),
+            _ => None,
         }
     }
 

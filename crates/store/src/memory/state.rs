@@ -246,6 +246,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
+    #[rustfmt::skip] // several in a line
     fn tables(&mut self) -> [&mut dyn Undecided; 32] {
         let Self {
             public: _,
@@ -285,38 +286,10 @@ impl State {
             snapshots,
         } = self;
         [
-            hosts,
-            tokens,
-            apps,
-            ports,
-            operations,
-            live,
-            guests,
-            suspicions,
-            brake,
-            adoptions,
-            alarms,
-            guards,
-            drifts,
-            keys,
-            log,
-            events,
-            audit,
-            clearings,
-            links,
-            event_links,
-            cut,
-            channels,
-            notices,
-            subjects,
-            plans,
-            documents,
-            applies,
-            changes,
-            desired,
-            secrets,
-            resources,
-            snapshots,
+            hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
+            alarms, guards, drifts, keys, log, events, audit, clearings, links, event_links, cut,
+            channels, notices, subjects, plans, documents, applies, changes, desired, secrets,
+            resources, snapshots,
         ]
     }
 }
