@@ -157,9 +157,7 @@ impl Reverter {
         let begun: Vec<Timestamp> = newest.iter().filter_map(begun_by_policy).collect();
         let since = |ms: i64| {
             let begun = begun.iter();
-            begun
-                .filter(|at| now.0.saturating_sub(at.0) < ms)
-                .count()
+            begun.filter(|at| now.0.saturating_sub(at.0) < ms).count()
         };
         if since(REST_MS) > 0 || since(HOUR_MS) >= MOST_IN_AN_HOUR {
             return Ok(None);

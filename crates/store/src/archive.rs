@@ -39,10 +39,7 @@ pub(crate) async fn archive(
         "DELETE FROM guards WHERE app_id = $1",
         "DELETE FROM desired_drifts WHERE app_id = $1",
     ] {
-        query(told)
-            .bind(app.to_string())
-            .execute(&mut *tx)
-            .await?;
+        query(told).bind(app.to_string()).execute(&mut *tx).await?;
     }
     query(
         "UPDATE apps SET archived_at = $2, archived_by = $3, archived_record = $4, \

@@ -68,7 +68,11 @@ fn judge(verdict: &Value, least: u64, is_control: bool) -> Result<Measured> {
     if is_control && differ == 0 {
         bail!("the control found nothing");
     }
-    let done = |act: &&str| verdict["acts"][*act].as_u64().is_some_and(|count| count > 0);
+    let done = |act: &&str| {
+        verdict["acts"][*act]
+            .as_u64()
+            .is_some_and(|count| count > 0)
+    };
     let undone: Vec<&str> = ACTS.into_iter().filter(|act| !done(act)).collect();
     if !undone.is_empty() {
         say::note(format!("R9-pairs: no second set led to {undone:?}"));

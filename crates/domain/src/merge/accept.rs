@@ -159,7 +159,10 @@ mod tests {
         let mut all = left.to_vec();
         all.push(changed("node", Verdict::Theirs, json!("pve2")));
         let some = accepted(&wanted("accept"), Some(GIVEN), &all).unwrap();
-        assert_eq!((some.resources, some.paths), (Some(GIVEN), vec!["node".to_owned()]));
+        assert_eq!(
+            (some.resources, some.paths),
+            (Some(GIVEN), vec!["node".to_owned()])
+        );
     }
 
     #[test]

@@ -62,11 +62,13 @@ impl Reconciler {
         round: &Round,
     ) -> Result<(), EngineError> {
         let app = seen.guest.watched.app;
-        let (wanted, told) = (round.desired.get(&app), round.drifts.get(&app));
-        if wanted.is_none() && told.is_none() {
+        let told = round.drifts.get(&app);
+        if !round.desired.contains(&app) && told.is_none() {
             return Ok(());
         }
-        let found = self.differing(app, wanted, seen.place, config).await?;
+        let wanted = self.wanted_now(seen.guest).await?;
+        let found = self.differing(app, wanted.as_ref(), seen.place, config);
+        let found = found.await?;
         let was_told = told.map(|told| told.fields.as_slice()).unwrap_or_default();
         if found.is_none_or(|found| found == was_told) {
             return Ok(());
@@ -94,6 +96,13 @@ impl Reconciler {
         }
         self.tell_of_documents(&seen, wanted.as_ref(), told, &found)
             .await
+    }
+
+    /// The newest revision of what documents want of a guest's app, if they want anything.
+    async fn wanted_now(&self, guest: &WatchedGuest) -> Result<Option<DesiredRecord>, EngineError> {
+        let newest = self.store.desired(&guest.hostname).await?;
+        let app = Some(guest.watched.app);
+        Ok(newest.filter(|newest| newest.app == app && newest.spec.is_some()))
     }
 
     /// The configuration once more, if it is the recorded container's; nothing where that is not clear.

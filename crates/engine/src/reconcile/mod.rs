@@ -64,8 +64,8 @@ use crate::at_work::AtWork;
 use crate::error::EngineError;
 
 use addresses::Addresses;
-use doubtful::Doubtful;
 pub(crate) use documents::{KEY, actual, power_of, sides_of};
+use doubtful::Doubtful;
 pub(crate) use identify::evidence;
 pub(crate) use look::{direct, sight};
 pub use outcome::{

@@ -8,7 +8,6 @@ use proximity_domain::ids::{AppId, GuestId, HostId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_store::alarms::AlarmKind;
-use proximity_store::desired::DesiredRecord;
 use proximity_store::drifts::DesiredDrift;
 use proximity_store::guards::GuardedApp;
 use proximity_store::observation::WatchedGuest;
@@ -31,8 +30,8 @@ pub(super) struct Round {
     /// Where containers are that were told of as twins.
     pub(super) twins: BTreeSet<(HostId, Vmid)>,
     pub(super) guards: BTreeMap<AppId, GuardedApp>,
-    /// What documents want of apps.
-    pub(super) desired: BTreeMap<AppId, DesiredRecord>,
+    /// Apps of which documents want something.
+    pub(super) desired: BTreeSet<AppId>,
     /// What was told of those whose containers are otherwise.
     pub(super) drifts: BTreeMap<AppId, DesiredDrift>,
 }
@@ -197,7 +196,7 @@ impl Reconciler {
     async fn empty_round(&self) -> Result<Round, EngineError> {
         let alarms = read_alarms(&self.store).await?;
         let guards = self.store.guards().await?.into_iter();
-        let desired = self.store.all_desired().await?.into_iter();
+        let desired = self.store.desired_ties().await?.into_iter();
         let drifts = self.store.desired_drifts().await?.into_iter();
         let twins = alarms.keys().filter(|key| key.kind == AlarmKind::Twin);
         Ok(Round {
@@ -205,9 +204,7 @@ impl Reconciler {
             marks: BTreeMap::new(),
             twins: twins.map(|key| (key.host, key.vmid)).collect(),
             guards: guards.map(|guarded| (guarded.app, guarded)).collect(),
-            desired: desired
-                .filter_map(|wanted| Some((wanted.app?, wanted)))
-                .collect(),
+            desired: desired.map(|ties| ties.app).collect(),
             drifts: drifts.map(|told| (told.app, told)).collect(),
             alarms,
         })

@@ -480,7 +480,7 @@ impl Reconciler {
         (before, config): (Option<Timestamp>, &LxcConfig),
         round: &Round,
     ) -> Result<(), EngineError> {
-        let Some((guest, recorded)) = target.guest.and_then(|id| round.guests.get(&id)) else {
+        let Some((guest, recorded)) = target.guest.and_then(|id| round.guest(id)) else {
             return Ok(());
         };
         let seen = Recognised {

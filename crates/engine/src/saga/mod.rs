@@ -29,10 +29,10 @@ pub(crate) use arrival::FreeWay;
 pub use at_step::{AtStep, step_at_work};
 pub(crate) use bare::{BARE, HAD_LIFTED, PUT_BACK, taken_back, with_bare};
 pub(crate) use context::Cx;
-pub(crate) use crash::{cuts_off_lost_work, point};
 #[cfg(any(feature = "crash-points", feature = "bug-switches"))]
 pub(crate) use crash::forgets_creates;
 pub use crash::{crash_points, set_crash_point};
+pub(crate) use crash::{cuts_off_lost_work, point};
 #[cfg(feature = "crash-points")]
 pub use crash::{forget_creates, ignore_send_deadlines, stop_at_crash_point};
 pub(crate) use cut::Cuts;

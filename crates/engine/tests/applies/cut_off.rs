@@ -92,7 +92,7 @@ async fn apps_are_made_once_by_processes_that_die_wherever_they_wait() {
 
 #[tokio::test]
 async fn what_is_changed_stopped_and_taken_over_is_so_once_by_processes_that_die_wherever_they_wait()
-{
+ {
     let s = Stand::start().await;
     s.deployed("web").await;
     assert_eq!(s.w.pve.stranger_creates("pve1", 150).await.status, 200);

@@ -60,7 +60,10 @@ async fn a_hand_edit_is_told_once_until_it_changes_and_its_end_once() {
     let field = json!([{
         "field": "memory", "from": 128, "to": 256, "wanted": 128, "source": "cluster",
     }]);
-    assert_eq!((&first["hostname"], &first["fields"]), (&json!("web"), &field));
+    assert_eq!(
+        (&first["hostname"], &first["fields"]),
+        (&json!("web"), &field)
+    );
     // Proxmox VE has no task of a plain change: nobody is named.
     assert_eq!((&first["by"], &first["at"]), (&Value::Null, &Value::Null));
     let commit = *s.w.store.commits().borrow();
@@ -72,7 +75,10 @@ async fn a_hand_edit_is_told_once_until_it_changes_and_its_end_once() {
     let [field] = view.fields.as_slice() else {
         panic!("{:?}", view.fields)
     };
-    assert_eq!((field.path.as_str(), field.verdict), ("memory", Verdict::Theirs));
+    assert_eq!(
+        (field.path.as_str(), field.verdict),
+        ("memory", Verdict::Theirs)
+    );
     set(&s, &[("memory", "300")]).await;
     sweep(&s).await;
     let second = told(&s, EventKind::DesiredDrifted).await.remove(1);

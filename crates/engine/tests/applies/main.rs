@@ -5,11 +5,11 @@ mod back;
 mod carried;
 mod cut_off;
 mod ends;
-mod hands;
 mod hand_edits;
+mod hands;
 mod in_place;
-mod round_trip;
 mod policies;
+mod round_trip;
 mod takes_over;
 
 use std::collections::BTreeMap;

@@ -191,5 +191,8 @@ async fn what_a_person_cancelled_is_not_tried_again() {
     clock.pass(AGAIN_MS);
     assert!(pass(&s).await.is_empty());
     let web = store.app_by_hostname("web").await.unwrap().unwrap();
-    assert_eq!((web.operation, web.status.label().label()), (None, "running"));
+    assert_eq!(
+        (web.operation, web.status.label().label()),
+        (None, "running")
+    );
 }

@@ -107,7 +107,11 @@ async fn three_hundred_apps_are_as_their_documents_want_them_and_nothing_is_left
     // One wish of three hundred is one change.
     spec(&mut documents[7]).resources.memory_mib = Some(256);
     let plan = s.plan(&documents, true).await.plan;
-    let changes: Vec<_> = plan.changes.iter().map(|one| (&one.name, one.act)).collect();
+    let changes: Vec<_> = plan
+        .changes
+        .iter()
+        .map(|one| (&one.name, one.act))
+        .collect();
     let changed = documents[7].name().parse().unwrap();
     assert_eq!(changes, [(&changed, Act::Update)]);
     let id = s.apply(&documents).await;

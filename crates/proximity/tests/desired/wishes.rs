@@ -34,7 +34,10 @@ impl<'a> Told<'a> {
             true => &complaint,
             false => &said,
         };
-        let text = format!("$ proximity {line}\n{}\n[exit code {code}]\n\n", shown.trim_end());
+        let text = format!(
+            "$ proximity {line}\n{}\n[exit code {code}]\n\n",
+            shown.trim_end()
+        );
         let own = [
             (self.documents.display().to_string(), "DOCUMENTS"),
             (self.lab.dir().display().to_string(), "DIR"),

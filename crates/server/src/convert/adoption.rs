@@ -2,7 +2,8 @@
 
 use proximity_api::adoption::{
     AdoptedInterface, Adoption, DiscoveredContainer, Discovery, DiscoveryGap, DriftReport,
-    DriftedField, DriftedKey, Guarding, KeyLeft, ResourcesAtAdoption, RestorableKey, RestorePreview,
+    DriftedField, DriftedKey, Guarding, KeyLeft, ResourcesAtAdoption, RestorableKey,
+    RestorePreview,
 };
 use proximity_domain::adoption::{AdoptionRecord, without_secrets};
 use proximity_domain::merge::Merged;

@@ -102,11 +102,26 @@ pub async fn have_the_tasks_of_their_container(make: &impl Make) {
         (ResourceKey::task(upid), state(status, "x"))
     };
     let shown = [
-        task("UPID:pve1:0000C530:001C9BEC:00000014:resize:101:ann@pve:", "ok"),
-        task("UPID:pve1:0000C530:001C9BEC:0000000A:vzstart:101:root@pam:", "running"),
-        task("UPID:pve1:0000C530:001C9BEC:0000001E:resize:101:ann@pve:", "failed"),
-        task("UPID:pve1:0000C530:001C9BEC:0000001E:resize:1010:ann@pve:", "ok"),
-        task("UPID:pve1:0000C530:001C9BEC:0000001E:resize:102:ann@pve:", "ok"),
+        task(
+            "UPID:pve1:0000C530:001C9BEC:00000014:resize:101:ann@pve:",
+            "ok",
+        ),
+        task(
+            "UPID:pve1:0000C530:001C9BEC:0000000A:vzstart:101:root@pam:",
+            "running",
+        ),
+        task(
+            "UPID:pve1:0000C530:001C9BEC:0000001E:resize:101:ann@pve:",
+            "failed",
+        ),
+        task(
+            "UPID:pve1:0000C530:001C9BEC:0000001E:resize:1010:ann@pve:",
+            "ok",
+        ),
+        task(
+            "UPID:pve1:0000C530:001C9BEC:0000001E:resize:102:ann@pve:",
+            "ok",
+        ),
     ];
     let kept = world.store.kept_resources(world.host).await.unwrap();
     let found = census(world.host, &shown).findings(&kept);
@@ -156,7 +171,10 @@ pub async fn are_accepted_as_a_revision_while_it_is_the_newest(make: &impl Make)
     };
     assert!(accept(&world).await);
     let second = world.store.desired(&name("web")).await.unwrap().unwrap();
-    assert_eq!((second.revision, second.spec), (2, Some(accepted.spec.clone())));
+    assert_eq!(
+        (second.revision, second.spec),
+        (2, Some(accepted.spec.clone()))
+    );
     assert_eq!((second.apply, second.applied_at), (first.apply, world.at()));
     assert_eq!(world.app(app.id).await.resources, resources);
     assert!(!accept(&world).await, "something else is wanted by now");
