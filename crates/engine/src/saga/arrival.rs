@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::time::Monotonic;
-use proximity_pve::error::{Error as PveError, Result as PveResult};
+use proximity_pve::error::Result as PveResult;
 use tokio::time::timeout;
 
 use super::context::Cx;
@@ -96,20 +96,21 @@ impl Cx {
     }
 }
 
-/// Whether this is the answer of the node that was asked about, whatever it says. Who may not ask is told so by the node that would have
-/// passed it on (pve-manager, `PVE/HTTPServer.pm`, `rest_handler`: the rights come before the proxy).
+/// Whether this is the answer of the node that was asked about: how its container is, or that it has none. Any other refusal may be the
+/// word of the node that would have passed the request on: of who may not ask (pve-manager, `PVE/HTTPServer.pm`, `rest_handler`: the
+/// rights come before the proxy), and of a node whose address it does not know, as once that has left the cluster's network
+/// (pve-cluster, `PVE/Cluster.pm`, `remote_node_ip`), while its proxy keeps a call of before.
 fn is_of_its_daemon<T>(answer: &PveResult<T>) -> bool {
     match answer {
         Ok(_) => true,
-        Err(refused @ PveError::Refused { .. }) => {
-            !refused.is_node_unreachable() && !refused.is_permission_denied()
-        }
-        Err(_) => false,
+        Err(refused) => refused.is_missing_config(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proximity_pve::error::Error as PveError;
+
     use super::*;
 
     const FREE_MS: u64 = 10_000;
@@ -159,22 +160,25 @@ mod tests {
         assert_eq!(way.left_ms(30_000, FREE_MS, at(11)), FREE_MS);
     }
 
-    /// A proxy answers for a node that says nothing.
+    /// A proxy answers for a node that says nothing, and says of itself why it passes nothing on.
     #[test]
-    fn what_a_proxy_says_of_a_node_that_hangs_is_no_answer_of_it() {
-        let refused = |status| {
+    fn what_another_node_says_of_one_that_hangs_is_no_answer_of_it() {
+        let refused = |status, message: &str| {
             Err::<(), _>(PveError::Refused {
                 call: "GET /nodes/pve2/lxc/100/status/current".to_owned(),
                 status,
-                reason: String::new(),
-                message: String::new(),
+                reason: message.to_owned(),
+                message: message.to_owned(),
                 errors: Default::default(),
             })
         };
         assert!(is_of_its_daemon(&Ok(())));
-        assert!(is_of_its_daemon(&refused(500)), "it has none");
-        assert!(!is_of_its_daemon(&refused(596)));
-        assert!(!is_of_its_daemon(&refused(403)), "it was not asked");
+        let none = "Configuration file 'nodes/pve2/lxc/100.conf' does not exist";
+        assert!(is_of_its_daemon(&refused(500, none)), "it has none");
+        assert!(!is_of_its_daemon(&refused(596, "Connection timed out")));
+        assert!(!is_of_its_daemon(&refused(403, "Permission check failed")));
+        let unknown = "hostname lookup 'pve2' failed - failed to get address info for: pve2";
+        assert!(!is_of_its_daemon(&refused(500, unknown)), "not passed on");
         let lost = PveError::NotSent {
             call: String::new(),
             why: "timed out".to_owned(),
