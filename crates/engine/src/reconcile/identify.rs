@@ -24,6 +24,9 @@ use crate::error::EngineError;
 
 /// Tasks by which another container comes under a number.
 const MAKES_ANOTHER: [&str; 3] = ["vzdestroy", "vzcreate", "vzrestore"];
+/// And those by which one goes to another cluster, which deletes it here, or comes from there: what has the number then may be a clone,
+/// whose task names the number that it was made of. One that goes to another node of the cluster only has to be read itself.
+const MOVES: [&str; 2] = ["vzmigrate", "vzmtunnel"];
 /// What a node's list may hold since a moment. Proxmox VE rotates its lists: a longer one may have lost its beginning.
 const TASKS: u32 = 500;
 /// Clocks of nodes and ours may differ by so much, seconds.
@@ -206,7 +209,8 @@ async fn tasks_of(
     if !node.online {
         return Err(format!("node {name} is offline"));
     }
-    let made = makers(read, name, filter).await?;
+    let mut made = told_tasks(read, name, filter).await?;
+    made.retain(|upid| MAKES_ANOTHER.contains(&upid.kind()));
     let number = vmid.to_string();
     let of_it = made.iter().filter(|upid| upid.id() == number);
     Ok(of_it.map(|upid| upid.as_str().to_owned()).collect())
@@ -221,8 +225,9 @@ pub(super) async fn made_anew(
     node: &NodeName,
     since: Timestamp,
 ) -> Result<BTreeSet<String>, String> {
-    let made = makers(read, node, &all_since(since)).await?;
-    Ok(made.iter().map(|upid| upid.id().to_owned()).collect())
+    let tasks = told_tasks(read, node, &all_since(since)).await?;
+    let made = tasks.iter().filter(|upid| may_make_another(upid));
+    Ok(made.map(|upid| upid.id().to_owned()).collect())
 }
 
 /// The tasks of a node about a number since this moment, but for those that failed, in two requests at most.
@@ -244,16 +249,19 @@ pub(super) async fn tasks_about(
     Ok(tasks.map(|task| task.upid).collect())
 }
 
-/// The tasks of a node, of those that are wanted, by which another container comes under a number.
-async fn makers(
+/// Whether the number that this task names may be another container's after it.
+fn may_make_another(task: &Upid) -> bool {
+    MAKES_ANOTHER.contains(&task.kind()) || MOVES.contains(&task.kind())
+}
+
+/// The tasks of a node, of those that are wanted, whoever began them.
+async fn told_tasks(
     read: &ReadClient,
     name: &NodeName,
     filter: &TaskFilter,
 ) -> Result<Vec<Upid>, String> {
-    let tasks = tasks_seen(read, name, filter).await?;
-    let all = tasks.into_iter().map(|task| task.upid);
-    let made = all.filter(|upid| MAKES_ANOTHER.contains(&upid.kind()));
-    Ok(made.collect())
+    let tasks = tasks_seen(read, name, filter).await?.into_iter();
+    Ok(tasks.map(|task| task.upid).collect())
 }
 
 /// The tasks of a node, of those that are wanted, if the token may see those of others and the list has all of them.
@@ -283,4 +291,24 @@ async fn tasks_seen(
         ));
     }
     Ok(tasks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that went to another cluster and was deleted here leaves its number to a clone, which no task of that number tells.
+    #[test]
+    fn what_went_away_may_be_another_one_by_now() {
+        let may = |kind: &str| {
+            let text = format!("UPID:pve1:000002F5:0006BA26:00000001:{kind}:101:root@pam!gold:");
+            may_make_another(&text.parse().unwrap())
+        };
+        for kind in MAKES_ANOTHER.into_iter().chain(MOVES) {
+            assert!(may(kind), "{kind}");
+        }
+        for kind in ["vzstart", "vzstop", "vzdump", "vzclone"] {
+            assert!(!may(kind), "{kind}");
+        }
+    }
 }

@@ -8,8 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
-use proximity_domain::ids::HostId;
+use proximity_domain::ids::{GuestId, HostId};
 use proximity_domain::names::NodeName;
+use proximity_domain::time::Timestamp;
 use proximity_pve::task::NewestTasks;
 use tokio::time::timeout;
 
@@ -87,7 +88,7 @@ impl Reconciler {
         let mut lent = Lent::default();
         for one in of_cluster {
             let place = &one.1.watched.place;
-            let verified = self.verified.newest(one.1.watched.guest);
+            let verified = self.verified_by_now(one.1.watched.guest);
             let is_what_it_was = |since_s| tasks.left_as_it_was(&place.node, place.vmid, since_s);
             if verified.and_then(since_s).is_some_and(is_what_it_was) {
                 lent.sure.push(one);
@@ -99,6 +100,13 @@ impl Reconciler {
             self.tells_none(&lent.doubted);
         }
         lent
+    }
+
+    /// When it was verified last, by the clock that tasks are held against. `None` as well where that is yet to come by it: it was set
+    /// back since, and what was done after that would be taken for what was before.
+    fn verified_by_now(&self, guest: GuestId) -> Option<Timestamp> {
+        let verified = self.verified.newest(guest);
+        verified.filter(|at| *at <= self.clock.now())
     }
 
     /// The cluster's list of tasks; nothing where it is not worth a request, or cannot be had.
@@ -136,7 +144,7 @@ impl Reconciler {
     ) -> (Vec<ListedOf<'s>>, Option<BTreeSet<String>>) {
         let since = {
             let guests = of_node.iter().map(|(_, guest, _)| guest.watched.guest);
-            let newest = guests.map(|guest| self.verified.newest(guest));
+            let newest = guests.map(|guest| self.verified_by_now(guest));
             // Nothing comes before everything: with one that was never verified nothing is sure.
             newest.min().flatten()
         };
