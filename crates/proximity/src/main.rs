@@ -35,7 +35,7 @@ use crate::roles::{logging, signals};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Threads that tasks run on at most. Each has a heap of its own, which keeps what a pass needed for a moment while it ran there.
+/// Threads that tasks run on at most, beside the one that looks (`roles::looking`). Each has a heap of its own, which keeps what a pass needed for a moment while it ran there.
 const WORKERS: usize = 4;
 
 fn main() -> ExitCode {

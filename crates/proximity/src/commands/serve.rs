@@ -29,6 +29,7 @@ use crate::roles::clock::SystemClock;
 use crate::roles::data_dir::{DataDir, make_parent};
 use crate::roles::ids::SystemIds;
 use crate::roles::ingress::GatewayIngress;
+use crate::roles::looking::LookingThread;
 use crate::roles::observed::ObservedConnect;
 use crate::roles::{logging, open_files, shipped_helper, signals};
 use crate::secret_input;
@@ -52,6 +53,8 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
         proximity_engine::saga::forget_creates();
     }
     let shutdown = signals::shutdown_token(signals::Again::Ends)?;
+    // Until the store is closed, which may have a connection from there.
+    let looking = LookingThread::start()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let store = open(&settings, clock.as_ref()).await?;
     let mut alone = alone(&store).await?;
@@ -79,8 +82,16 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
         events: EventLimits::default(),
         closing: shutdown.clone(),
     };
-    let ended = work_alone(&settings, engine, parts, shutdown, &mut alone).await;
+    let work = Box::pin(work(
+        &settings,
+        engine,
+        parts,
+        shutdown.clone(),
+        &looking,
+    ));
+    let ended = work_alone(work, shutdown, &mut alone).await;
     store.close().await;
+    drop(looking);
     drop(held);
     tracing::info!("ended");
     ended
@@ -148,14 +159,10 @@ fn in_use() -> Failed {
 /// Works as long as this is the only server. Losing that right ends the work as a shutdown does; what is still on its way
 /// is fenced off by the next server's claims.
 async fn work_alone(
-    settings: &Settings,
-    engine: Engine,
-    parts: ServerParts,
+    mut work: impl Future<Output = Result<(), Failed>> + Unpin,
     shutdown: CancellationToken,
     alone: &mut Alone,
 ) -> Result<(), Failed> {
-    let work = work(settings, engine, parts, shutdown.clone());
-    tokio::pin!(work);
     let why = tokio::select! {
         ended = &mut work => return ended,
         why = alone.lost() => why,
@@ -234,6 +241,11 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failed> {
     })
 }
 
+/// Passes of the reconciler, one after the other.
+async fn observe(engine: Engine, shutdown: CancellationToken) {
+    engine.reconciler().run(shutdown).await;
+}
+
 /// What goes on beside the passes: the slow sweep, what records resources, and what answers hand edits as policies say.
 async fn look_beside_passes(engine: Engine, shutdown: CancellationToken) {
     let reconciler = engine.reconciler();
@@ -255,12 +267,13 @@ fn tls_files(settings: &Settings) -> Option<TlsFiles> {
     }
 }
 
-/// API and worker side by side; when one ends, so does the other.
+/// API and worker side by side; when one ends, so does the other. What looks again and again does so on a thread of its own.
 async fn work(
     settings: &Settings,
     engine: Engine,
     mut parts: ServerParts,
     shutdown: CancellationToken,
+    looking: &LookingThread,
 ) -> Result<(), Failed> {
     let tls = tls_files(settings).map(|files| files.acceptor());
     let tls = tls.transpose().map_err(|e| {
@@ -282,13 +295,12 @@ async fn work(
     parts.events.clients = open_files::followers(parts.events.clients, limits.connections);
     let worked_out = CancellationToken::new();
     let anchors = tokio::spawn(engine.clone().anchor_audit(worked_out.clone()));
-    let sweep = tokio::spawn(route_sweep::run(engine.clone(), shutdown.clone()));
+    let sweep = looking.spawn(route_sweep::run(engine.clone(), shutdown.clone()));
     let house = tokio::spawn(housekeeping::run(engine.clone(), shutdown.clone()));
     let told = tokio::spawn(parts.notices.clone().run(shutdown.clone()));
     let hosts = tokio::spawn(engine.clone().keep_hosts_true(shutdown.clone()));
-    let (reconciling, ended) = (engine.clone(), shutdown.clone());
-    let reconciler = tokio::spawn(async move { reconciling.reconciler().run(ended).await });
-    let beside_passes = tokio::spawn(look_beside_passes(engine.clone(), shutdown.clone()));
+    let reconciler = looking.spawn(observe(engine.clone(), shutdown.clone()));
+    let beside_passes = looking.spawn(look_beside_passes(engine.clone(), shutdown.clone()));
     let (diagnosing, ended) = (engine.clone(), shutdown.clone());
     let janitor = tokio::spawn(async move { diagnosing.janitor().run(ended).await });
     let applier = Applier::new(engine.clone(), settings.is_on_a_file());

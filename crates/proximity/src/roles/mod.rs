@@ -9,6 +9,7 @@ pub(crate) mod ingress;
 pub(crate) mod log_file;
 pub(crate) mod log_line;
 pub(crate) mod logging;
+pub(crate) mod looking;
 pub(crate) mod observed;
 pub(crate) mod open_files;
 pub(crate) mod private_file;
