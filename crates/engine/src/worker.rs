@@ -32,7 +32,7 @@ const POLL: Duration = Duration::from_millis(250);
 /// How often while it is empty: others may share the database, and take up by themselves what they are asked for.
 const POLL_AT_REST: Duration = Duration::from_secs(2);
 /// The same where nobody else can share it: whoever asks rings. This is the net.
-const POLL_ALONE: Duration = Duration::from_secs(15);
+const POLL_ALONE: Duration = Duration::from_secs(30);
 /// How often it is looked at while the store cannot be used.
 const POLL_IN_TROUBLE: Duration = Duration::from_secs(2);
 /// How many are claimed in one commit: after a restart many wait, and the first of them should not wait for the last.

@@ -36,7 +36,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// How often it is looked for applies while there is none: others may take up by themselves what they are asked for.
 const POLL_AT_REST: Duration = Duration::from_secs(2);
 /// The same where nobody else can share the database: whoever asks rings. This is the net.
-const POLL_ALONE: Duration = Duration::from_secs(15);
+const POLL_ALONE: Duration = Duration::from_secs(30);
 /// After a commit it is waited so long for more of them: operations write one step after the other.
 const GATHER: Duration = Duration::from_millis(20);
 /// How long giving claims back may take at the end.
