@@ -9,6 +9,7 @@ use proximity_domain::names::NodeName;
 use proximity_domain::observe::{CompleteInventory, Lacking, Sight, Unread, Whose};
 use proximity_pve::cluster::ClusterStatus;
 use proximity_pve::guest_list::GuestList;
+use proximity_pve::transport::says_out_of_files;
 use proximity_pve::{Error as PveError, ReadClient};
 use proximity_store::records::HostRecord;
 use tokio::time::{Instant, timeout_at};
@@ -100,7 +101,7 @@ pub(super) enum Heard {
     Unread(Unread),
     /// It did not say in time who is in its cluster: whether it speaks for it is not known.
     Silent {
-        /// There was time to ask it.
+        /// There was time to ask it, and there were files.
         was_asked: bool,
     },
     /// Nobody speaks for the cluster there, or it is the one whose word is at hand.
@@ -269,6 +270,8 @@ async fn hear_one(
     }
     let status = match timeout_at(until, read.cluster_status()).await {
         Ok(Ok(status)) => status,
+        // For want of files here it was not asked, whoever is there.
+        Ok(Err(PveError::NotSent { why, .. })) if says_out_of_files(&why) => return silent(false),
         Ok(Err(error)) => {
             let is_silent = matches!(error, PveError::NotSent { .. });
             let is_late = is_silent && begun.elapsed() >= QUICK;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use proximity_domain::ids::HostId;
 use proximity_domain::time::Timestamp;
-use proximity_pve::transport::{RawResponse, Request, Transport, TransportError};
+use proximity_pve::transport::{OUT_OF_FILES, RawResponse, Request, Transport, TransportError};
 use proximity_store::records::{Endpoint, HostPlacement, PurposeTokens, TlsTrust};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -23,6 +23,8 @@ struct Nodes {
     takes: Vec<Takes>,
     /// To the last of them no connection comes about within this time.
     no_connection: Option<Duration>,
+    /// Why it does not.
+    why: &'static str,
     may_see: bool,
     under_way: AtomicUsize,
     most: AtomicUsize,
@@ -33,6 +35,7 @@ impl Nodes {
         Self {
             takes: takes.to_vec(),
             no_connection: None,
+            why: "no connection in time",
             may_see: true,
             under_way: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
@@ -77,7 +80,7 @@ impl Transport for Nodes {
             && endpoint + 1 == self.takes.len()
         {
             sleep(within).await;
-            return Err(TransportError::NotSent("no connection in time".to_owned()));
+            return Err(TransportError::NotSent(self.why.to_owned()));
         }
         let Some(takes) = self.takes[endpoint] else {
             return std::future::pending().await;
@@ -162,6 +165,20 @@ async fn who_answers_and_is_late_with_its_list_is_told_from_who_is_away() {
     assert_eq!(unread.whose.as_str(), "pve2");
     assert_eq!(unread.why, "the list has not come within 8 s");
     assert_eq!(word.by.as_str(), "pve4");
+}
+
+/// Nothing was asked: whoever is there may have what the others lack.
+#[tokio::test(start_paused = true)]
+async fn who_could_not_be_asked_for_want_of_files_here_is_not_taken_for_away() {
+    let mut nodes = Nodes::new(&[AT_ONCE_THERE, AT_ONCE_THERE]);
+    nodes.no_connection = Some(Duration::ZERO);
+    let away = heard(nodes, None).await;
+    assert!(matches!(away[1].1, Heard::Nothing { is_late: false }));
+    let mut nodes = Nodes::new(&[AT_ONCE_THERE, AT_ONCE_THERE]);
+    nodes.no_connection = Some(Duration::ZERO);
+    nodes.why = OUT_OF_FILES;
+    let heard = heard(nodes, None).await;
+    assert!(matches!(heard[1].1, Heard::Silent { was_asked: false }));
 }
 
 /// What all nodes say where this one's list, at hand, took so long, and it has no node online.
