@@ -82,13 +82,7 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
         events: EventLimits::default(),
         closing: shutdown.clone(),
     };
-    let work = Box::pin(work(
-        &settings,
-        engine,
-        parts,
-        shutdown.clone(),
-        &looking,
-    ));
+    let work = Box::pin(work(&settings, engine, parts, shutdown.clone(), &looking));
     let ended = work_alone(work, shutdown, &mut alone).await;
     store.close().await;
     drop(looking);
