@@ -63,6 +63,15 @@ impl MovedClock {
     pub fn set_forward(&self, ms: u64) {
         self.set_forward_ms.fetch_add(ms, Ordering::SeqCst);
     }
+
+    /// Somebody sets the wall clock back, by no more than it was set forward; no time passes.
+    ///
+    /// # Panics
+    /// It was not set forward so far.
+    pub fn set_back(&self, ms: u64) {
+        let before = self.set_forward_ms.fetch_sub(ms, Ordering::SeqCst);
+        assert!(before >= ms, "it was set forward by {before} ms alone");
+    }
 }
 
 impl Clock for MovedClock {

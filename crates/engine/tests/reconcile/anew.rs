@@ -150,3 +150,17 @@ async fn where_the_clusters_list_tells_nothing_each_node_s_own_is_asked() {
     assert_eq!(s.pass(None).await, (3, 4), "the list alone");
     s.l.assert_sound().await;
 }
+
+/// What was done after that would be taken for what was before.
+#[tokio::test]
+async fn what_was_verified_by_a_clock_that_was_set_back_since_lends_no_power() {
+    let s = Several::on(&["pve2", "pve3"]).await;
+    s.l.clock.set_forward(3_600_000);
+    s.l.w.engine.reconciler().sweep().await.unwrap();
+    s.l.clock.set_back(3_600_000);
+    s.power("stop", "stopped").await;
+    assert_eq!(s.pass(None).await, (2, 6), "each is identified");
+    s.power("start", "running").await;
+    assert_eq!(s.pass(None).await.0, 2);
+    s.l.assert_sound().await;
+}
