@@ -68,7 +68,8 @@ fn of_what_is_as_wanted_it_is_counted_whose_secrets_were_not_compared() {
     let db = WantedSetting::Secret("db".parse().unwrap());
     let settings = &mut spec(&mut secret).settings;
     settings.insert("PASSWORD".to_owned(), db);
-    let known = state(vec![one, recorded("other", 106, AppClass::Native)]);
+    let mut known = state(vec![one, recorded("other", 106, AppClass::Native)]);
+    known.secrets.insert("db".parse().unwrap(), 1);
     let plan = decide(&[secret, app("other", 0)], &known, false).plan;
     assert_eq!((plan.unchanged, plan.uncompared), (2, 1));
 }
