@@ -80,6 +80,10 @@ pub enum EventKind {
     ApplyEnded,
     ApplyFailed,
     DesiredChanged,
+    SourceFailed,
+    SourceRecovered,
+    SourceWaits,
+    SourceApplied,
     ReconciliationStarted,
     ReconciliationCompleted,
     ResourceDiscovered,
@@ -158,6 +162,10 @@ const OF_APPLY: &[&str] = &[
     "held_up",
     "not_started",
 ];
+/// Fields of what became of a source of documents.
+const OF_SOURCE: &[&str] = &[
+    "source", "branch", "commit", "state", "plan", "apply", "problem", "message",
+];
 /// Fields of a pass of the reconciler that told of something.
 const OF_PASS: &[&str] = &[
     "pass",
@@ -191,7 +199,7 @@ const OF_RESOURCE: &[&str] = &[
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 77] = [
+    pub const ALL: [Self; 81] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -264,6 +272,10 @@ impl EventKind {
         Self::ApplyEnded,
         Self::ApplyFailed,
         Self::DesiredChanged,
+        Self::SourceFailed,
+        Self::SourceRecovered,
+        Self::SourceWaits,
+        Self::SourceApplied,
         Self::ReconciliationStarted,
         Self::ReconciliationCompleted,
         Self::ResourceDiscovered,
@@ -376,6 +388,10 @@ impl EventKind {
             Self::ApplyEnded => row("ApplyEnded", OF_APPLY, "An apply ended: every change is done, or it was stopped before all were started."),
             Self::ApplyFailed => row("ApplyFailed", OF_APPLY, "An apply ended, and a change of it failed; what depends on that was not begun."),
             Self::DesiredChanged => row("DesiredChanged", &["app", "hostname", "revision", "ended", "apply", "plan"], "What is wanted of an app is another thing from now on, or nothing any more (`ended`)."),
+            Self::SourceFailed => row("SourceFailed", OF_SOURCE, "A source of documents cannot be read, its documents are wrong, or what was applied of it failed: nothing was changed by it, or not all. Told once, and again where it is another `problem` or another commit that is wrong."),
+            Self::SourceRecovered => row("SourceRecovered", OF_SOURCE, "A source of documents can be read again, and its documents are right."),
+            Self::SourceWaits => row("SourceWaits", OF_SOURCE, "A commit of a source has changes that wait for a person: `plan` has them, `message` says why. Told once for each commit."),
+            Self::SourceApplied => row("SourceApplied", OF_SOURCE, "All is as the commit of a source wants it: what differed was applied, or nothing did."),
             Self::ReconciliationStarted => row("ReconciliationStarted", &["pass", "began_at", "confirmed"], "A pass of the reconciler is about to tell of the first thing it found; `confirmed` is the number that a person let the mass brake go for. A pass that finds nothing new tells nothing."),
             Self::ReconciliationCompleted => row("ReconciliationCompleted", OF_PASS, "That pass came to its end, with the figures of its result; `errors` is how many sentences it has of what could not be seen or done. One that was interrupted has no such event."),
             Self::ResourceDiscovered => row("ResourceDiscovered", OF_RESOURCE, "Something of a cluster was recorded that is new (`change` is `created`) or may have been there before anybody looked (`discovered`)."),
@@ -390,14 +406,18 @@ impl EventKind {
         self.spec().label
     }
 
-    /// Whether it tells of what the clusters have, whosever it is, and not of an app or of a host entry: that is for whoever may
-    /// look at the clusters.
+    /// Whether it tells of what the clusters have, or of what all apps come from, whosever they are, and not of an app or of a host
+    /// entry: that is for whoever may look at the clusters.
     #[must_use]
     pub fn is_of_clusters(self) -> bool {
         matches!(
             self,
             Self::ReconciliationStarted
                 | Self::ReconciliationCompleted
+                | Self::SourceFailed
+                | Self::SourceRecovered
+                | Self::SourceWaits
+                | Self::SourceApplied
                 | Self::ResourceDiscovered
                 | Self::ResourceUpdated
                 | Self::ResourceDeleted

@@ -67,6 +67,10 @@ uuid_id!(
     ApplyId
 );
 uuid_id!(
+    /// One source of documents: a branch of a repository, and what is done with what it says.
+    SourceId
+);
+uuid_id!(
     /// One running process that works on operations; new at every start.
     HolderId
 );

@@ -43,6 +43,7 @@ pub mod retry;
 pub mod rollback;
 pub mod saga;
 pub mod sockets;
+pub mod source;
 pub mod time;
 pub mod token_purpose;
 pub mod told;

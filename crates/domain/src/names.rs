@@ -214,6 +214,56 @@ name_type!(
     }
 );
 
+name_type!(
+    /// Name people give to a source of documents, unique.
+    SourceName,
+    "source",
+    "must be 1 to 63 characters: lower-case letters, digits and dashes, no dash at either end",
+    |s| s.len() <= 63 && is_label(s) && !s.bytes().any(|b| b.is_ascii_uppercase())
+);
+name_type!(
+    /// A branch of a Git repository, without `refs/heads/`.
+    BranchName,
+    "branch",
+    "must be 1 to 200 letters, digits, '-', '_', '.' or '/', each part starting with a letter or digit, without '..' and not ending in '.' or '.lock'",
+    |s| s.len() <= 200 && s.split('/').all(is_ref_part)
+);
+name_type!(
+    /// A commit of a Git repository: its whole hash.
+    CommitId,
+    "commit",
+    "must be 40 or 64 lower-case hexadecimal digits",
+    |s| matches!(s.len(), 40 | 64) && s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+);
+name_type!(
+    /// A folder or file inside of a repository, from its root.
+    RepositoryPath,
+    "path",
+    "must be 1 to 500 letters, digits, '-', '_', '.', '+' or '/', without a slash at either end, and no part '.', '..', '.git' or one that starts with a dash",
+    |s| s.len() <= 500 && s.split('/').all(is_path_part)
+);
+
+/// One part of a branch's name: stricter than Git, so that it can be nothing else in any place.
+fn is_ref_part(part: &str) -> bool {
+    part.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && part
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        && !part.contains("..")
+        && !part.ends_with('.')
+        && !part.ends_with(".lock")
+}
+
+fn is_path_part(part: &str) -> bool {
+    !part.is_empty()
+        && !part.starts_with('-')
+        && !matches!(part, "." | "..")
+        && !part.eq_ignore_ascii_case(".git")
+        && part
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b))
+}
+
 fn is_label(s: &str) -> bool {
     let b = s.as_bytes();
     !b.is_empty()

@@ -52,6 +52,11 @@ impl EventKind {
             | Self::ApplyFailed
             | Self::DesiredChanged
             | Self::DesiredAccepted
+            // Told once by the loop that reads sources.
+            | Self::SourceFailed
+            | Self::SourceRecovered
+            | Self::SourceWaits
+            | Self::SourceApplied
             | Self::ReconciliationStarted
             | Self::ReconciliationCompleted
             | Self::ResourceDiscovered

@@ -148,7 +148,8 @@ impl OperationMetrics {
             | EventKind::ApplyStarted | EventKind::ApplyEnded | EventKind::ApplyFailed | EventKind::DesiredChanged
             | EventKind::ReconciliationStarted | EventKind::ReconciliationCompleted | EventKind::ResourceDiscovered
             | EventKind::ResourceUpdated | EventKind::ResourceDeleted | EventKind::DesiredDrifted
-            | EventKind::DesiredDriftEnded | EventKind::DesiredAccepted => {}
+            | EventKind::DesiredDriftEnded | EventKind::DesiredAccepted | EventKind::SourceFailed
+            | EventKind::SourceRecovered | EventKind::SourceWaits | EventKind::SourceApplied => {}
         }
     }
 
