@@ -214,8 +214,8 @@ pub enum Told {
 #[must_use]
 pub fn told(before: &Sight, after: &Sight) -> Vec<Told> {
     let code = |sight: &Sight| sight.why.as_ref().map(|why| why.code.clone());
-    let is_same = (before.state, &before.commit, code(before))
-        == (after.state, &after.commit, code(after));
+    let is_same =
+        (before.state, &before.commit, code(before)) == (after.state, &after.commit, code(after));
     let mut told = Vec::new();
     if after.state.is_trouble() {
         // One that cannot be reached is so whichever commit it was at.

@@ -122,8 +122,18 @@ fn branches_and_paths_can_be_taken_for_nothing_else() {
         assert!(good.parse::<RepositoryPath>().is_ok(), "{good}");
     }
     for bad in [
-        "", "/apps", "apps/", "..", "a/../b", "a//b", "-x", "a/--output=b", ".git", "a/.GIT/b",
-        ":(glob)x", "*",
+        "",
+        "/apps",
+        "apps/",
+        "..",
+        "a/../b",
+        "a//b",
+        "-x",
+        "a/--output=b",
+        ".git",
+        "a/.GIT/b",
+        ":(glob)x",
+        "*",
     ] {
         assert!(bad.parse::<RepositoryPath>().is_err(), "{bad}");
     }
@@ -220,9 +230,8 @@ fn a_source_that_prunes_removes_no_more_than_the_mass_brake_lets() {
 #[test]
 fn trouble_is_told_once_and_its_end_too() {
     let new = Sight::new(Timestamp(0));
-    let away = |from: &Sight, code| {
-        from.troubled(SourceState::Unreachable, None, why(code), due(1))
-    };
+    let away =
+        |from: &Sight, code| from.troubled(SourceState::Unreachable, None, why(code), due(1));
     let first = away(&new, "source_unreachable");
     assert_eq!(told(&new, &first), [Told::Failed]);
     let second = away(&first, "source_unreachable");
@@ -235,13 +244,22 @@ fn trouble_is_told_once_and_its_end_too() {
     assert_eq!((well.failures, &well.why), (0, &None));
     assert_eq!(told(&well, &well.still(due(3))), []);
     let wrong = |from: &Sight, n| {
-        from.troubled(SourceState::Wrong, Some(commit(n)), why("manifest_invalid"), due(4))
+        from.troubled(
+            SourceState::Wrong,
+            Some(commit(n)),
+            why("manifest_invalid"),
+            due(4),
+        )
     };
     let wrong_two = wrong(&well, 2);
     assert_eq!(told(&well, &wrong_two), [Told::Failed]);
     assert_eq!(told(&wrong_two, &wrong(&wrong_two, 2)), []);
     let wrong_three = wrong(&wrong_two, 3);
-    assert_eq!(told(&wrong_two, &wrong_three), [Told::Failed], "another commit");
+    assert_eq!(
+        told(&wrong_two, &wrong_three),
+        [Told::Failed],
+        "another commit"
+    );
     assert_eq!(wrong_three.applied, Some(commit(1)), "what is there stays");
 }
 
@@ -263,6 +281,14 @@ fn a_nudge_comes_at_once_but_not_right_after_a_look() {
     assert_eq!(looked.due_at, Timestamp(160_000));
     assert_eq!(looked.nudged(Timestamp(101_000)), Timestamp(110_000));
     assert_eq!(looked.nudged(Timestamp(130_000)), Timestamp(130_000));
-    assert_eq!(looked.nudged(Timestamp(200_000)), Timestamp(160_000), "it is due");
-    assert_eq!(looked.nudged(Timestamp(50_000)), Timestamp(60_000), "set back");
+    assert_eq!(
+        looked.nudged(Timestamp(200_000)),
+        Timestamp(160_000),
+        "it is due"
+    );
+    assert_eq!(
+        looked.nudged(Timestamp(50_000)),
+        Timestamp(60_000),
+        "set back"
+    );
 }

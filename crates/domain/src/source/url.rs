@@ -62,7 +62,7 @@ impl TryFrom<String> for RepositoryUrl {
             return Ok(Self(value));
         }
         // What was typed may hold a password.
-        let value = value.split("://").next().unwrap_or_default();
+        let value = value.split([':', '@']).next().unwrap_or_default();
         Err(BadName {
             what: "address",
             value: value.chars().take(20).collect(),
