@@ -49,6 +49,7 @@ pub(crate) fn store_row(error: &StoreError) -> ErrorRow {
                 "operation" => "operation_not_found",
                 "host" => "host_not_found",
                 "secret" => "secret_not_found",
+                "source" => "source_not_found",
                 _ => "not_found",
             },
             K::NotFound,

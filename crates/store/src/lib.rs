@@ -66,6 +66,8 @@ mod row;
 mod seal;
 pub mod secrets;
 pub mod snapshots;
+mod source_rows;
+pub mod sources;
 mod sql;
 mod steps;
 mod store;

@@ -83,6 +83,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(27, "0027_events_chain", "postgres/", Then::LinkEvents),
     migration!(28, "0028_touched_apps", "postgres/"),
     migration!(29, "0029_conflicts"),
+    migration!(30, "0030_sources"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

@@ -19,6 +19,7 @@ pub(super) fn not_found_row(what: &str) -> ErrorRow {
             "not_found",
             "list those that there are with: proximity history APP",
         ),
+        "source" => ("source_not_found", "list them with: proximity sources list"),
         "apply" => ("not_found", "list them with: proximity applies list"),
         _ => ("not_found", LIST_HINT),
     };

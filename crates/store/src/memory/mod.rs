@@ -32,6 +32,7 @@ mod queue;
 mod request_keys;
 mod requests;
 mod resources;
+mod sources;
 mod state;
 mod steps;
 mod table;

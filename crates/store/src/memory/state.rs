@@ -9,7 +9,7 @@ use proximity_domain::audit::Link;
 use proximity_domain::desired::Documents;
 use proximity_domain::identity::{Learned, Shown};
 use proximity_domain::ids::{AppId, ApplyId, GuestId, HostId, OperationId, PlanId, TokenId};
-use proximity_domain::names::{Hostname, SecretName};
+use proximity_domain::names::{Hostname, SecretName, SourceName};
 use proximity_domain::notify::{ChannelName, Waiting};
 use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::recorded::RecordedGuest;
@@ -34,6 +34,7 @@ use crate::plans::PlanRecord;
 use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
 use crate::resources::ResourceRecord;
 use crate::secrets::SecretRecord;
+use crate::sources::{SourceRecord, SourceSecrets};
 use crate::views::{ArchivedApp, AuditRow, EventRow, PortSide};
 
 /// An app, live or archived.
@@ -115,6 +116,13 @@ pub(crate) struct KeptSecret {
     pub(crate) value: SecretString,
 }
 
+/// A source of documents.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptSource {
+    pub(crate) record: SourceRecord,
+    pub(crate) secrets: SourceSecrets,
+}
+
 /// One line of an app's log.
 #[derive(Debug, Clone)]
 pub(crate) struct AppLine {
@@ -170,6 +178,7 @@ pub(crate) struct State {
     /// By name and revision.
     pub(crate) desired: Table<(Hostname, u64), DesiredRecord>,
     pub(crate) secrets: Table<SecretName, KeptSecret>,
+    pub(crate) sources: Table<SourceName, KeptSource>,
     pub(crate) resources: Table<ResourceId, ResourceRecord>,
     /// By resource and number.
     pub(crate) snapshots: Table<(ResourceId, i64), Snapshot>,
@@ -227,6 +236,7 @@ impl State {
             changes: Table::default(),
             desired: Table::default(),
             secrets: Table::default(),
+            sources: Table::default(),
             resources: Table::default(),
             snapshots: Table::default(),
         }
@@ -247,7 +257,7 @@ impl State {
 
     /// All tables; one that is forgotten here does not compile.
     #[rustfmt::skip] // several in a line
-    fn tables(&mut self) -> [&mut dyn Undecided; 32] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 33] {
         let Self {
             public: _,
             internal: _,
@@ -282,13 +292,14 @@ impl State {
             changes,
             desired,
             secrets,
+            sources,
             resources,
             snapshots,
         } = self;
         [
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
             alarms, guards, drifts, keys, log, events, audit, clearings, links, event_links, cut,
-            channels, notices, subjects, plans, documents, applies, changes, desired, secrets,
+            channels, notices, subjects, plans, documents, applies, changes, desired, secrets, sources,
             resources, snapshots,
         ]
     }

@@ -213,6 +213,10 @@ pub enum Call {
     StopApply(u8),
     SetSecret(u8),
     RemoveSecret(u8),
+    Sources {
+        n: u8,
+        what: u8,
+    },
     /// What became of notices, or a further look at the events.
     Notices {
         channel: u8,
@@ -283,6 +287,7 @@ impl Call {
             Self::StopApply(_) => "StopApply",
             Self::SetSecret(_) => "SetSecret",
             Self::RemoveSecret(_) => "RemoveSecret",
+            Self::Sources { .. } => "Sources",
             Self::Notices { .. } => "Notices",
         }
     }
@@ -347,6 +352,7 @@ pub const NAMES: &[(&str, bool)] = &[
     ("StopApply", true),
     ("SetSecret", false),
     ("RemoveSecret", true),
+    ("Sources", true),
     ("Notices", false),
 ];
 
@@ -449,6 +455,7 @@ fn of_applies() -> impl Strategy<Value = Call> {
         2 => n().prop_map(Call::StopApply),
         3 => n().prop_map(Call::SetSecret),
         3 => n().prop_map(Call::RemoveSecret),
+        5 => (n(), n()).prop_map(|(n, what)| Call::Sources { n, what }),
     ]
 }
 

@@ -14,6 +14,7 @@ use super::pair::{Pair, both};
 use super::people::{key_of, secret_of};
 use super::plans;
 use super::resources;
+use super::sources;
 
 /// What was ever made, to ask for.
 #[derive(Debug, Default)]
@@ -41,6 +42,7 @@ pub async fn at_everything(pair: &Pair, known: &Known, now: Timestamp) {
     notices::look(pair).await;
     plans::look(pair).await;
     applies::look(pair).await;
+    sources::look(pair).await;
     let wrong = both!(pair, store => store.invariants()).unwrap();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -19,6 +19,7 @@ mod people;
 mod plans;
 mod play;
 mod resources;
+mod sources;
 mod work;
 
 use std::cell::RefCell;

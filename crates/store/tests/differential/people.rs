@@ -121,6 +121,7 @@ impl Play {
             | Call::StopApply(_)
             | Call::SetSecret(_)
             | Call::RemoveSecret(_) => return Some(self.applies(call).await),
+            Call::Sources { n, what } => return Some(self.sources(n, what).await),
             _ => return None,
         };
         Some(Some(refused))
