@@ -161,24 +161,27 @@ impl Store {
         .await
     }
 
-    /// There may be something new: the source is looked at sooner than it would be.
+    /// There may be something new: the source is looked at sooner than it would be. `anew`: and what was done with the commit before is
+    /// done anew.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
     pub async fn nudge_source(
         &self,
         name: &SourceName,
+        anew: bool,
         now: Timestamp,
     ) -> Result<SourceRecord, StoreError> {
         if let Some(model) = self.model() {
-            return model.write(|state| state.nudge_source(name, now));
+            return model.write(|state| state.nudge_source(name, anew, now));
         }
         self.write(async |tx| {
-            let record = nudged(by_name(tx, name).await?, now);
-            query("UPDATE sources SET due_at = $2, nudges = $3 WHERE name = $1")
+            let record = nudged(by_name(tx, name).await?, anew, now);
+            query("UPDATE sources SET due_at = $2, nudges = $3, state = $4 WHERE name = $1")
                 .bind(name.as_str())
                 .bind(record.sight.due_at.0)
                 .bind(record.nudges)
+                .bind(record.sight.state.label())
                 .execute(&mut *tx)
                 .await?;
             Ok(record)
@@ -316,16 +319,13 @@ pub(crate) fn details(record: &SourceRecord) -> Value {
     })
 }
 
-pub(crate) fn nudged(before: SourceRecord, now: Timestamp) -> SourceRecord {
-    let due_at = before.sight.nudged(now);
-    SourceRecord {
-        nudges: before.nudges.saturating_add(1),
-        sight: Sight {
-            due_at,
-            ..before.sight.clone()
-        },
-        ..before
+pub(crate) fn nudged(mut before: SourceRecord, anew: bool, now: Timestamp) -> SourceRecord {
+    before.nudges = before.nudges.saturating_add(1);
+    match anew {
+        true => before.sight = before.sight.asked(now),
+        false => before.sight.due_at = before.sight.nudged(now),
     }
+    before
 }
 
 pub(crate) fn noted(

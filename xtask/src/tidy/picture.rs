@@ -24,6 +24,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "proximity-domain",
             "proximity-janitor",
+            "proximity-manifest",
             "proximity-pve",
             "proximity-store",
         ],

@@ -186,6 +186,30 @@ impl Sight {
         Timestamp(self.due_at.0.min(rested.max(now.0)))
     }
 
+    /// What a person asks for: as [`Sight::nudged`], and what was done with the commit before is done anew. What is under way goes on.
+    #[must_use]
+    pub fn asked(&self, now: Timestamp) -> Self {
+        let state = match self.state {
+            SourceState::AsWanted | SourceState::Failed => SourceState::New,
+            SourceState::New
+            | SourceState::Unreachable
+            | SourceState::Wrong
+            | SourceState::Waiting
+            | SourceState::Applying => self.state,
+        };
+        Self {
+            state,
+            due_at: self.nudged(now),
+            ..self.clone()
+        }
+    }
+
+    /// Whether it is to be looked at. One that is due later than any look ever is was recorded by a clock that has been set back since.
+    #[must_use]
+    pub fn is_due(&self, due: Due) -> bool {
+        self.due_at <= due.now || self.due_at > due.after(u32::MAX)
+    }
+
     fn went_well(&self, state: SourceState, commit: CommitId, due: Due) -> Self {
         Self {
             state,

@@ -51,10 +51,11 @@ impl State {
     pub(crate) fn nudge_source(
         &mut self,
         name: &SourceName,
+        anew: bool,
         now: Timestamp,
     ) -> Result<SourceRecord, StoreError> {
         let kept = self.sources.row(name).ok_or_else(|| no_source(name))?;
-        kept.record = nudged(kept.record.clone(), now);
+        kept.record = nudged(kept.record.clone(), anew, now);
         Ok(kept.record.clone())
     }
 

@@ -61,7 +61,7 @@ impl Play {
                 both!(self.pair, store => store.add_source(&new, &actor, at)).is_err()
             }
             1 => both!(self.pair, store => store.remove_source(&name(n), &actor, at)).is_err(),
-            2 => both!(self.pair, store => store.nudge_source(&name(n), at)).is_err(),
+            2 => both!(self.pair, store => store.nudge_source(&name(n), what > 128, at)).is_err(),
             _ => {
                 let mut seen = both!(self.pair, store => store.source(&name(n))).unwrap()?;
                 let due = Due {

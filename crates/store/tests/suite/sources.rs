@@ -184,13 +184,18 @@ pub async fn a_nudge_during_a_look_is_not_lost(make: &impl Make) {
     let seen = add(&world, &web).await.unwrap();
     world.pass(1_000);
     let store = world.store.clone();
-    store.nudge_source(&web.name, world.at()).await.unwrap();
+    let at = world.at();
+    store.nudge_source(&web.name, false, at).await.unwrap();
     let done = seen.sight.as_wanted(commit(1), due(&world));
     let after = note(&world, &seen, &done).await;
     let soon = Timestamp(world.at().0 + 10_000);
     assert_eq!(after.sight.due_at, soon, "and not a minute later");
     let quiet = note(&world, &after, &after.sight.still(due(&world))).await;
     assert_eq!(quiet.sight.due_at, Timestamp(world.at().0 + 60_000));
+    // What a person asks for is done anew.
+    let asked = store.nudge_source(&web.name, true, at).await.unwrap();
+    assert_eq!(asked.sight.state, SourceState::New);
+    assert_eq!(asked.sight.applied, Some(commit(1)));
     store
         .remove_source(&web.name, &world.actor, world.at())
         .await
