@@ -19,6 +19,7 @@ use crate::housekeeping::TIDY_EVERY;
 use crate::janitor::{JANITOR_EVERY, Janitor};
 use crate::reconcile::Reconciler;
 use crate::seams::{Connect, IdSource, Ingress, Probe};
+use crate::sources::SourceLimits;
 
 /// Everything the engine needs from outside, and what may be tuned.
 #[derive(Debug)]
@@ -94,6 +95,8 @@ pub struct EngineLimits {
     pub retention: Retention,
     /// From one look for what is more than that, and for what has expired, to the next.
     pub tidy_every: Duration,
+    /// How repositories with documents are read.
+    pub sources: SourceLimits,
 }
 
 const OPERATIONS: usize = 32;
@@ -135,6 +138,7 @@ impl Default for EngineLimits {
             sweep_rest: SWEEP_REST,
             retention: Retention::default(),
             tidy_every: TIDY_EVERY,
+            sources: SourceLimits::default(),
         }
     }
 }
@@ -167,6 +171,8 @@ pub(crate) struct Inner {
     pub(crate) plans_told: Told<Duration>,
     /// Rung when there is an apply to carry out, or one to stop.
     pub(crate) applies: Notify,
+    /// Rung when a source is to be looked at.
+    pub(crate) sources: Notify,
 }
 
 impl Engine {
@@ -204,6 +210,7 @@ impl Engine {
                 bell: Notify::new(),
                 plans_told: Told::default(),
                 applies: Notify::new(),
+                sources: Notify::new(),
             }),
         }
     }

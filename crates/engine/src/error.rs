@@ -15,7 +15,7 @@ pub(crate) use crate::upstream_codes::upstream_code;
 
 mod rows;
 
-use rows::{not_applied_row, not_found_row};
+use rows::{not_applied_row, not_found_row, source_row};
 
 /// What sort of refusal it is; the API maps it to an HTTP status, the CLI to an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -134,6 +134,12 @@ pub enum EngineError {
     /// An app, or all of them, does not go back to an earlier state.
     #[error("{0}")]
     NotBack(proximity_domain::rollback::Impossible),
+    /// The repository of a source is not read. The code is one of those of [`rows::source_row`].
+    #[error("{}", .0.message)]
+    SourceTrouble(Failure),
+    /// A nudge of a source is not signed with its secret, or there is no such source: which of both is not told.
+    #[error("the request is not signed as the source wants it, or there is no such source")]
+    HookRefused,
     /// Documents of desired state that are not right, or name what is not there.
     #[error("the documents are not right; problems: {}", fields.len())]
     Manifests {
@@ -212,6 +218,7 @@ impl EngineError {
         match self {
             Self::Upstream { hint, .. } => hint.clone(),
             Self::NotApplied(refusal) => refusal.hint(),
+            Self::SourceTrouble(why) => why.hint.clone(),
             Self::Store(StoreError::Busy { operation, .. }) => {
                 format!("wait for it, or look at it with: proximity operations show {operation}")
             }
@@ -228,6 +235,7 @@ impl EngineError {
             | Self::NotRestored { .. }
             | Self::NotUpdated { .. }
             | Self::NotBack(_)
+            | Self::HookRefused
             | Self::Manifests { .. }
             | Self::NoHost
             | Self::DoctorAtWork
@@ -271,6 +279,8 @@ impl EngineError {
             | Self::NotRestored { .. }
             | Self::NotUpdated { .. }
             | Self::NotBack(_)
+            | Self::SourceTrouble(_)
+            | Self::HookRefused
             | Self::NoHost
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
@@ -321,6 +331,12 @@ impl EngineError {
             Self::NotUpdated { code, .. } => update_row(code),
             Self::NotApplied(refusal) => not_applied_row(refusal),
             Self::NotBack(_) => row("rollback_impossible", K::Conflict, NOT_BACK_HINT),
+            Self::SourceTrouble(why) => source_row(&why.code),
+            Self::HookRefused => row(
+                "hook_refused",
+                K::Forbidden,
+                "sign the body with the secret that was shown when the source was added, and look at the sender's clock",
+            ),
             Self::Manifests { .. } => row("manifest_invalid", K::Invalid, MANIFESTS_HINT),
             Self::NoHost => row(
                 "no_host",

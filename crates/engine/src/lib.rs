@@ -23,6 +23,7 @@ pub mod route_sweep;
 pub mod saga;
 pub mod sagas;
 pub mod seams;
+pub mod sources;
 mod store_errors;
 mod together;
 mod upstream_codes;

@@ -124,6 +124,17 @@ pub const CODES: &[Code] = &[
     row("rollback_impossible", K::Conflict, "The app does not go back to that state: it was another container, or nothing is on record of it."),
     row("secret_not_found", K::NotFound, "No secret has this name."),
     row("secret_in_use", K::Conflict, "What is wanted of apps names the secret."),
+    // Sources of documents.
+    row("source_not_found", K::NotFound, "No source of documents has this name."),
+    row("hook_refused", K::Forbidden, "A nudge of a source is not signed with its secret, or there is no such source."),
+    row("git_missing", K::Unavailable, "The program git is not installed where the server runs."),
+    row("source_unreachable", K::Upstream, "The repository of a source cannot be read."),
+    row("branch_not_found", K::NotFound, "The repository of a source has no such branch, or not any more."),
+    row("documents_not_found", K::NotFound, "The commit of a source has no file of documents where they are looked for."),
+    row("source_too_large", K::Invalid, "The repository of a source, or its files of documents, are more than is read."),
+    row("commit_unsigned", K::Conflict, "The commit of a source is not signed with a key of those who may sign."),
+    row("source_waits", K::Conflict, "The changes of a source wait for a person, by its policy or for what they would take away."),
+    row("apply_stopped", K::Conflict, "The apply of a source's commit was stopped before all of its changes were begun."),
     // Adoption.
     row("already_managed", K::Conflict, "An app has the container already."),
     row("guest_marked", K::Conflict, "The container bears the mark of a Proximity, which made it."),

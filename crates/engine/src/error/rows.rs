@@ -41,3 +41,17 @@ pub(super) fn not_applied_row(refusal: &Refusal) -> ErrorRow {
     };
     row(refusal.code(), kind, "")
 }
+
+/// Of a source that is not read; what was done about it is with the failure.
+pub(super) fn source_row(code: &str) -> ErrorRow {
+    use ErrorKind as K;
+    let (code, kind) = match code {
+        "git_missing" => ("git_missing", K::Unavailable),
+        "branch_not_found" => ("branch_not_found", K::NotFound),
+        "documents_not_found" => ("documents_not_found", K::NotFound),
+        "source_too_large" => ("source_too_large", K::Invalid),
+        "commit_unsigned" => ("commit_unsigned", K::Conflict),
+        _ => ("source_unreachable", K::Upstream),
+    };
+    row(code, kind, "")
+}

@@ -1,0 +1,220 @@
+//! One look at a source: what is new, what would have to be done, and what becomes of that.
+
+use proximity_domain::apply::{ApplyState, Consent};
+use proximity_domain::failure::Failure;
+use proximity_domain::ids::PlanId;
+use proximity_domain::names::CommitId;
+use proximity_domain::source::{Due, Sight, SourceState, Verdict, judge};
+use proximity_store::error::StoreError;
+use proximity_store::plans::PlanRecord;
+use proximity_store::sources::SourceRecord;
+
+use super::checkout::Checkout;
+use super::trouble::Halt;
+use crate::commands::{MakePlan, StartApply};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// Looks at a source, and gives what is known of it from now on.
+///
+/// Flow: an apply under way is followed → the newest commit of the branch → its documents, unless that commit is done with → a plan that
+/// is not kept → the policy → where something is to be done or told, a plan that is kept → its apply.
+///
+/// # Errors
+/// The store's: then it is as if nobody had looked.
+pub(super) async fn look(engine: &Engine, source: &SourceRecord) -> Result<Sight, StoreError> {
+    let due = Due {
+        now: engine.now(),
+        every_s: source.every_s,
+    };
+    if let Some(sight) = followed(engine, source, due).await? {
+        return Ok(sight);
+    }
+    match Box::pin(looked(engine, source, due)).await {
+        Ok(sight) => Ok(sight),
+        Err(Halt::Store(error)) => Err(error),
+        Err(Halt::Trouble(trouble)) => {
+            let sight = &source.sight;
+            let sight = sight.troubled(trouble.state, trouble.commit, trouble.why, due);
+            Ok(sight.with(trouble.problems))
+        }
+    }
+}
+
+/// Documents of the newest commit and what they would change. Nothing is kept.
+pub(super) async fn preview(
+    engine: &Engine,
+    source: &SourceRecord,
+) -> Result<PlanRecord, EngineError> {
+    let checkout = Checkout::open(engine, source).await?;
+    let (_, read) = checkout.documents().await?;
+    drop(checkout);
+    let request = MakePlan {
+        documents: read.documents,
+        order: read.order,
+        prune: source.prune,
+        owner: source.owner.clone(),
+        passing: true,
+    };
+    Box::pin(engine.make_plan(&source.actor(), request)).await
+}
+
+/// What became of the apply under way. `None`: there is none, or nobody knows of it any more.
+async fn followed(
+    engine: &Engine,
+    source: &SourceRecord,
+    due: Due,
+) -> Result<Option<Sight>, StoreError> {
+    let sight = &source.sight;
+    let (SourceState::Applying, Some(id), Some(commit)) = (sight.state, sight.apply, &sight.commit)
+    else {
+        return Ok(None);
+    };
+    let apply = engine.store().apply(id).await?;
+    Ok(apply.map(|apply| {
+        let sight = match apply.state {
+            ApplyState::Running | ApplyState::Stopping => sight.still(due),
+            ApplyState::Done => sight.as_wanted(commit.clone(), due),
+            ApplyState::Failed => sight.failed(apply.why.unwrap_or_else(stopped), due),
+            ApplyState::Stopped => sight.failed(stopped(), due),
+        };
+        // There may be another commit by now.
+        sight.soon(due.now)
+    }))
+}
+
+fn stopped() -> Failure {
+    Failure::new(
+        "apply_stopped",
+        "the apply was stopped before all of its changes were begun",
+        "let it be done anew with: proximity sources sync NAME; or push another commit",
+    )
+}
+
+async fn looked(engine: &Engine, source: &SourceRecord, due: Due) -> Result<Sight, Halt> {
+    let sight = &source.sight;
+    let checkout = Checkout::open(engine, source).await?;
+    let newest = checkout.newest().await?;
+    let is_known = sight.commit.as_ref() == Some(&newest);
+    let is_done = matches!(sight.state, SourceState::AsWanted | SourceState::Failed);
+    if is_known && is_done {
+        return Ok(sight.still(due));
+    }
+    let kept = match (is_known, sight.state, sight.plan) {
+        (true, SourceState::Waiting, Some(plan)) => kept(engine, plan).await?,
+        _ => None,
+    };
+    let (commit, request) = match &kept {
+        // What a person has not looked at yet need not be fetched again.
+        Some((_, request)) => (newest, request.clone()),
+        None => {
+            let (commit, read) = checkout.documents().await?;
+            let request = MakePlan {
+                documents: read.documents,
+                order: read.order,
+                ..MakePlan::default()
+            };
+            (commit, request)
+        }
+    };
+    drop(checkout);
+    let request = MakePlan {
+        prune: source.prune,
+        owner: source.owner.clone(),
+        passing: true,
+        ..request
+    };
+    let before = kept.as_ref().map(|(record, _)| record);
+    let decided = decided(engine, source, commit.clone(), request, before, due);
+    Box::pin(decided).await.map_err(|halt| halt.at(&commit))
+}
+
+/// A plan that waits, with what its documents want.
+async fn kept(engine: &Engine, id: PlanId) -> Result<Option<(PlanRecord, MakePlan)>, StoreError> {
+    let Some(record) = engine.store().plan(id).await? else {
+        return Ok(None);
+    };
+    let documents = engine.store().plan_documents(id).await?;
+    Ok(documents.map(|documents| {
+        let request = MakePlan {
+            documents: documents.manifests(),
+            order: documents.order(),
+            ..MakePlan::default()
+        };
+        (record, request)
+    }))
+}
+
+/// Plans, and does by the source's policy what is to be done.
+async fn decided(
+    engine: &Engine,
+    source: &SourceRecord,
+    commit: CommitId,
+    request: MakePlan,
+    before: Option<&PlanRecord>,
+    due: Due,
+) -> Result<Sight, Halt> {
+    let (sight, actor) = (&source.sight, source.actor());
+    let planned = Box::pin(engine.make_plan(&actor, request.clone())).await?;
+    let verdict = judge(source.policy, source.prune, &planned.plan);
+    if let Some(before) = before
+        && let Verdict::Waits(why) = &verdict
+        && before.applied_at.is_none()
+        && before.plan == planned.plan
+    {
+        return Ok(sight.waits(commit, before.id, why.clone(), due));
+    }
+    if verdict == Verdict::Quiet {
+        return Ok(sight.as_wanted(commit, due));
+    }
+    let request = MakePlan {
+        passing: false,
+        ..request
+    };
+    let kept = Box::pin(engine.make_plan(&actor, request)).await?;
+    // What is kept was read later than what was judged.
+    match judge(source.policy, source.prune, &kept.plan) {
+        Verdict::Quiet => Ok(sight.as_wanted(commit, due)),
+        Verdict::Waits(why) => Ok(sight.waits(commit, kept.id, why, due)),
+        Verdict::Apply(consent) => applied(engine, source, commit, kept.id, consent, due).await,
+    }
+}
+
+async fn applied(
+    engine: &Engine,
+    source: &SourceRecord,
+    commit: CommitId,
+    plan: PlanId,
+    consent: Consent,
+    due: Due,
+) -> Result<Sight, Halt> {
+    let request = StartApply {
+        plan,
+        consent,
+        parallel: None,
+        owner: source.owner.clone(),
+        key: None,
+    };
+    let sight = &source.sight;
+    let actor = source.actor();
+    match Box::pin(engine.start_apply(&actor, request)).await {
+        Ok(apply) => Ok(sight.applies(commit, plan, apply.id, due)),
+        Err(error) => match waits(&error) {
+            Some(why) => Ok(sight.waits(commit, plan, why, due)),
+            None => Err(error.into()),
+        },
+    }
+}
+
+/// What is refused now may be taken later, or from a person.
+fn waits(error: &EngineError) -> Option<Failure> {
+    let is_passing = match error {
+        EngineError::NotApplied(_) => true,
+        EngineError::Store(error) => matches!(
+            error,
+            StoreError::ApplyOverlaps { .. } | StoreError::PlanApplied { .. }
+        ),
+        _ => false,
+    };
+    is_passing.then(|| Failure::new(error.code(), error.to_string(), error.hint()))
+}
