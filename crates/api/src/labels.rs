@@ -86,6 +86,29 @@ pub enum ApplyChangeState {
     Quiet,
 }
 
+/// What is done with what a source says: `plan` keeps a plan for a person, `apply` applies what takes nothing away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum SourcePolicy {
+    Plan,
+    Apply,
+}
+
+/// Where a source stands. `unreachable`, `wrong` and `failed` say why in `problem`; `waiting` waits for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum SourceState {
+    New,
+    Unreachable,
+    Wrong,
+    Waiting,
+    Applying,
+    AsWanted,
+    Failed,
+}
+
 /// Where a step of an operation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "snake_case")]

@@ -36,4 +36,5 @@ pub mod resources;
 pub mod rollback;
 pub mod secret;
 pub mod secrets;
+pub mod sources;
 pub mod stats;

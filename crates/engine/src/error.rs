@@ -135,6 +135,7 @@ pub enum EngineError {
     #[error("{0}")]
     NotBack(proximity_domain::rollback::Impossible),
     /// The repository of a source is not read. The code is one of those of [`rows::source_row`].
+    /// The repository of a source is not read. The code is the failure's.
     #[error("{}", .0.message)]
     SourceTrouble(Failure),
     /// A nudge of a source is not signed with its secret, or there is no such source: which of both is not told.

@@ -219,7 +219,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn unreadable(status: StatusCode) -> Refusal {
+pub(crate) fn unreadable(status: StatusCode) -> Refusal {
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         Refusal::new(
             ErrorKind::TooLarge,

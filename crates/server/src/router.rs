@@ -128,6 +128,7 @@ fn public() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::health::show))
         .routes(routes!(routes::reference::openapi))
         .routes(routes!(routes::reference::docs))
+        .routes(routes!(routes::sources::nudge))
 }
 
 /// Paths that need a token.
@@ -216,4 +217,8 @@ fn desired() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::applies::stop))
         .routes(routes!(routes::secrets::list))
         .routes(routes!(routes::secrets::set, routes::secrets::remove))
+        .routes(routes!(routes::sources::list, routes::sources::add))
+        .routes(routes!(routes::sources::show, routes::sources::remove))
+        .routes(routes!(routes::sources::ask))
+        .routes(routes!(routes::sources::preview))
 }

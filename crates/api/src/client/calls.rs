@@ -39,6 +39,7 @@ use crate::resources::{
 };
 use crate::rollback::{DesiredHistory, DesiredQuery, RollbackAll, RollbackApp};
 use crate::secrets::{SecretEntry, SecretList, SetSecret};
+use crate::sources::{AddSource, AddedSource, Source, SourceList};
 use crate::stats::Stats;
 
 type Answer<T> = Result<T, ClientError>;
@@ -200,6 +201,40 @@ impl Client {
     /// `DELETE /api/secrets/{name}`.
     pub async fn remove_secret(&self, name: &str) -> Answer<()> {
         self.send(self.request(Method::DELETE, &["secrets", name]))
+            .await
+    }
+
+    /// `POST /api/sources`.
+    pub async fn add_source(&self, body: &AddSource) -> Answer<AddedSource> {
+        let request = self.request(Method::POST, &["sources"]);
+        self.send(request.json(body)).await
+    }
+
+    /// `GET /api/sources`.
+    pub async fn sources(&self) -> Answer<SourceList> {
+        self.get(&["sources"], NO_QUERY).await
+    }
+
+    /// `GET /api/sources/{name}`.
+    pub async fn source(&self, name: &str) -> Answer<Source> {
+        self.get(&["sources", name], NO_QUERY).await
+    }
+
+    /// `DELETE /api/sources/{name}`.
+    pub async fn remove_source(&self, name: &str) -> Answer<()> {
+        self.send(self.request(Method::DELETE, &["sources", name]))
+            .await
+    }
+
+    /// `POST /api/sources/{name}/sync`.
+    pub async fn sync_source(&self, name: &str) -> Answer<Source> {
+        self.send(self.request(Method::POST, &["sources", name, "sync"]))
+            .await
+    }
+
+    /// `POST /api/sources/{name}/plan`.
+    pub async fn plan_source(&self, name: &str) -> Answer<Plan> {
+        self.send(self.request(Method::POST, &["sources", name, "plan"]))
             .await
     }
 

@@ -23,6 +23,7 @@ mod resolve;
 mod restore_keys;
 mod rollback;
 mod secrets;
+mod sources;
 mod update_app;
 
 pub use act::Action;
@@ -54,5 +55,6 @@ pub(crate) use restore_keys::RestoreInput;
 pub use restore_keys::{RestoreKeys, RestorePreview, wanted};
 pub use rollback::{RollbackAll, RollbackApp};
 pub use secrets::MOST_SECRET_BYTES;
+pub use sources::{AddSource, SourceCredential};
 pub(crate) use update_app::UpdateInput;
 pub use update_app::{FieldChange, UpdateApp, UpdatePreview};

@@ -21,6 +21,7 @@ mod ports;
 mod reconcile;
 mod resources;
 mod rollback;
+mod sources;
 mod stats;
 
 pub(crate) use addresses::addresses;
@@ -46,6 +47,7 @@ pub(crate) use reconcile::{
 };
 pub(crate) use resources::{changed_fields, resource, snapshot_entry, snapshot_place};
 pub(crate) use rollback::{desired_revision, rollback};
+pub(crate) use sources::source;
 pub(crate) use stats::stats;
 
 use proximity_api::apps::{Ports, Problem};

@@ -4,6 +4,7 @@ use proximity_domain::app::{AppClass, StatusLabel};
 use proximity_domain::apply::{ApplyState, ChangeState};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::saga::StepState;
+use proximity_domain::source::{SourcePolicy, SourceState};
 use proximity_engine::commands::Level;
 
 use super::*;
@@ -126,6 +127,14 @@ fn the_words_of_the_document_are_the_domains() {
     assert_eq!(words("OperationState"), crate::routes::operations::STATES);
     assert_eq!(words("StepState"), StepState::ALL.map(StepState::label));
     assert_eq!(words("ApplyState"), ApplyState::ALL.map(ApplyState::label));
+    assert_eq!(
+        words("SourcePolicy"),
+        SourcePolicy::ALL.map(SourcePolicy::label)
+    );
+    assert_eq!(
+        words("SourceState"),
+        SourceState::ALL.map(SourceState::label)
+    );
     assert_eq!(
         words("ApplyChangeState"),
         ChangeState::ALL.map(ChangeState::label)

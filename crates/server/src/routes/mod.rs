@@ -33,5 +33,6 @@ pub(crate) mod resources;
 pub(crate) mod restore_keys;
 pub(crate) mod rollback;
 pub(crate) mod secrets;
+pub(crate) mod sources;
 pub(crate) mod stats;
 pub(crate) mod update_app;
