@@ -27,7 +27,8 @@ pub(crate) fn whole_file(path: &Path, what: &str) -> Result<SecretString, Failed
     whole_text(path, what).map(SecretString::from)
 }
 
-fn whole_text(path: &Path, what: &str) -> Result<String, Failed> {
+/// A whole file that is no secret, no larger than one.
+pub(crate) fn whole_text(path: &Path, what: &str) -> Result<String, Failed> {
     let from = path.display().to_string();
     let file = std::fs::File::open(path).map_err(|e| unreadable(what, &from, &e))?;
     read(file, what, &from)

@@ -17,6 +17,7 @@ mod reconcile;
 mod resources;
 mod roles;
 mod rollback;
+mod sources;
 
 use std::path::PathBuf;
 
@@ -55,6 +56,9 @@ pub(crate) use resources::{
     HistoryArgs, ResourceName, SnapshotsAt, SnapshotsCommand, SnapshotsDiff, SnapshotsList,
 };
 pub(crate) use roles::{CompletionArgs, ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
+pub(crate) use sources::{
+    Policy as SourcePolicy, SourceName, SourcesAdd, SourcesCommand, SourcesLook,
+};
 #[cfg(feature = "lab")]
 pub(crate) use roles::{
     LabClean, LabCommand, LabControl, LabGuests, LabNetwork, LabRun, LabStatus, TryArgs,
@@ -210,6 +214,9 @@ pub(crate) enum Command {
     /// Values that documents name, and that nobody reads back
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// Git repositories with documents, which are looked at again and again, and applied by policy
+    #[command(subcommand)]
+    Sources(SourcesCommand),
     /// Units of work: look at them, and decide about those that need a person
     #[command(subcommand)]
     Operations(OperationsCommand),

@@ -49,6 +49,7 @@ mod rollback;
 mod secrets;
 mod serve;
 mod show;
+mod sources;
 mod stats;
 mod uninit;
 mod validate;
@@ -72,7 +73,7 @@ use proximity_api::apps::ActionName;
 
 use crate::cli::{
     AppliesCommand, ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand,
-    NotifyCommand, OperationsCommand, PortsCommand, SecretsCommand, SnapshotsCommand,
+    NotifyCommand, OperationsCommand, PortsCommand, SecretsCommand, SnapshotsCommand, SourcesCommand,
 };
 use crate::context::Context;
 use crate::failed::Failed;
@@ -136,6 +137,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Rollback(args) => Box::pin(rollback::run(context, *args)).await,
         Command::Applies(command) => applies(context, command).await,
         Command::Secrets(command) => secrets(context, command).await,
+        Command::Sources(command) => sources(context, command).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Health => health::run(context).await,
         Command::Config(ConfigCommand::Show) => config::show(context),
@@ -183,6 +185,16 @@ async fn secrets(context: &Context, command: SecretsCommand) -> Result<(), Faile
         SecretsCommand::List => secrets::list(context).await,
         SecretsCommand::Set(args) => secrets::set(context, args).await,
         SecretsCommand::Remove(args) => secrets::remove(context, args).await,
+    }
+}
+
+async fn sources(context: &Context, command: SourcesCommand) -> Result<(), Failed> {
+    match command {
+        SourcesCommand::Add(args) => sources::add(context, *args).await,
+        SourcesCommand::List => sources::list(context).await,
+        SourcesCommand::Show(args) => sources::show(context, args).await,
+        SourcesCommand::Sync(args) => sources::ask(context, args).await,
+        SourcesCommand::Remove(args) => sources::remove(context, args).await,
     }
 }
 

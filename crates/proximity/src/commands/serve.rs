@@ -9,6 +9,7 @@ use proximity_engine::catalog::Catalog;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::policy::Reverter;
 use proximity_engine::probe::HttpProbe;
+use proximity_engine::sources::{SourceLimits, Sources};
 use proximity_engine::worker::Worker;
 use proximity_engine::{housekeeping, route_sweep};
 use proximity_gateway::client::GatewayClient;
@@ -211,6 +212,10 @@ fn engine(
             janitor_every: settings.janitor.every(),
             retention: settings.retention.kept(),
             tidy_every: settings.retention.every(),
+            sources: SourceLimits {
+                folder: Some(settings.data_dir.join("sources")),
+                ..SourceLimits::default()
+            },
             ..EngineLimits::default()
         },
     }))
@@ -248,6 +253,13 @@ async fn look_beside_passes(engine: Engine, shutdown: CancellationToken) {
         reconciler.run_resources(shutdown.clone()),
         Reverter::new(engine.clone()).run(shutdown),
     );
+}
+
+/// What is wanted of apps: plans that are applied, and the sources that they come from.
+async fn carry_out(engine: Engine, is_alone: bool, shutdown: CancellationToken) {
+    let applier = Applier::new(engine.clone(), is_alone);
+    let sources = Sources::new(engine);
+    tokio::join!(applier.run(shutdown.clone()), sources.run(shutdown));
 }
 
 /// The API's certificate and key, if it has any.
@@ -297,9 +309,9 @@ async fn work(
     let beside_passes = looking.spawn(look_beside_passes(engine.clone(), shutdown.clone()));
     let (diagnosing, ended) = (engine.clone(), shutdown.clone());
     let janitor = tokio::spawn(async move { diagnosing.janitor().run(ended).await });
-    let applier = Applier::new(engine.clone(), settings.is_on_a_file());
-    let applies = tokio::spawn(applier.run(shutdown.clone()));
-    let worker = Worker::new(engine, settings.is_on_a_file());
+    let is_alone = settings.is_on_a_file();
+    let applies = tokio::spawn(carry_out(engine.clone(), is_alone, shutdown.clone()));
+    let worker = Worker::new(engine, is_alone);
     let mut worker = tokio::spawn(worker.run(shutdown.clone()));
     let api = proximity_server::serve(listener, router(parts), tls, limits, shutdown.clone());
     tokio::pin!(api);

@@ -167,7 +167,7 @@ pub(crate) async fn preview(
     params(("source" = String, Path, description = "Its name.", example = "home")),
     security(()),
     responses((status = 202, description = "It is looked at soon.")),
-    extensions(("x-codes" = json!(["hook_refused", "body_too_large", "disk_full", "database_unavailable", "database_error"]))))]
+    extensions(("x-codes" = json!(["hook_refused", "bad_json", "body_too_large", "disk_full", "database_unavailable", "database_error"]))))]
 pub(crate) async fn nudge(
     State(state): State<AppState>,
     Name(name): Name,
