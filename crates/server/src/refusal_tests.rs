@@ -83,6 +83,13 @@ fn own_errors() -> Vec<EngineError> {
             message: text(),
         },
         EngineError::NotBack(Impossible::NothingThen),
+        EngineError::HookRefused,
+        trouble("git_missing"),
+        trouble("branch_not_found"),
+        trouble("documents_not_found"),
+        trouble("source_too_large"),
+        trouble("commit_unsigned"),
+        trouble("source_unreachable"),
         EngineError::NoHost,
         EngineError::DoctorAtWork,
         EngineError::PveUnsupported { version: text() },
@@ -91,6 +98,10 @@ fn own_errors() -> Vec<EngineError> {
             missing: vec![text()],
         },
     ]
+}
+
+fn trouble(code: &str) -> EngineError {
+    EngineError::SourceTrouble(Failure::new(code, text(), text()))
 }
 
 fn no_places() -> impl Iterator<Item = No> {

@@ -1,5 +1,7 @@
 //! Repositories that try to have something run, or to lead out of themselves.
 
+use std::os::unix::fs::PermissionsExt;
+
 use proximity_domain::source::{SourcePolicy, SourceState};
 use proximity_engine::commands::AddSource;
 
@@ -21,6 +23,8 @@ async fn nothing_of_a_repository_is_run_and_nothing_outside_of_it_is_read() {
         ] {
             let path = format!("{folder}/{hook}");
             repository.write(&path, format!("#!/bin/sh\n{run}\n"));
+            let rights = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(repository.path().join(&path), rights).unwrap();
         }
     }
     std::os::unix::fs::symlink("/etc/passwd", repository.path().join("apps/passwd.yaml")).unwrap();
@@ -37,7 +41,6 @@ async fn nothing_of_a_repository_is_run_and_nothing_outside_of_it_is_read() {
     let head = "0123456789012345678901234567890123456789";
     let link = format!("160000,{head},apps/module");
     repository.git(&["update-index", "--add", "--cacheinfo", &link]);
-    // Only what is staged: to look for changes would miss the submodule's folder.
     repository.git(&["commit", "--quiet", "--no-verify", "-m", "evil"]);
     let _ = std::fs::remove_file(&mark);
     s.add(request(&repository.url(), SourcePolicy::Apply))

@@ -189,7 +189,7 @@ async fn wrong_documents_are_told_with_their_place_and_change_nothing() {
         assert_eq!(code(&sight), Some("manifest_invalid"));
         assert_eq!(sight.commit.unwrap().as_str(), commit);
         let place = &sight.problems[0].place;
-        assert_eq!(place, "apps/b.yaml:7:3", "{:?}", sight.problems);
+        assert!(place.starts_with("apps/b.yaml:7:"), "{:?}", sight.problems);
     }
     assert_eq!(s.told(EventKind::SourceFailed).await, 1);
     assert_eq!(s.w.pve.changes().len(), before);

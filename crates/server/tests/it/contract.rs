@@ -6,6 +6,7 @@ mod export;
 mod observed;
 mod plans;
 mod rollback;
+mod sources;
 mod updates;
 
 use std::collections::BTreeSet;
@@ -92,6 +93,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     updates::updated(&live).await;
     applies::applied(&live).await;
     rollback::planned(&live).await;
+    sources::sourced(&live).await;
     decisions(&mut live, &id).await;
     places(&live).await;
     live.add_spare_host().await;
@@ -534,6 +536,7 @@ fn body_for(method: &str, path: &str) -> String {
         "/api/apps/web/rollback" => r#"{"revision":1}"#.to_owned(),
         "/api/rollback" => r#"{"time":"2026-01-01T00:00:00Z"}"#.to_owned(),
         "/api/applies" if method == "POST" => r#"{"plan_id":"x"}"#.to_owned(),
+        "/api/sources" if method == "POST" => r#"{"name":"x","url":"https://x/y"}"#.to_owned(),
         "/api/secrets/x" if method == "PUT" => r#"{"value":"x"}"#.to_owned(),
         "/api/apps/adopt" => r#"{"vmid":150}"#.to_owned(),
         "/api/apps/adopt/batch" => r#"{"containers":[{"vmid":150}]}"#.to_owned(),
@@ -568,6 +571,7 @@ async fn who_may_not_is_refused_on_every_operation() {
             let path = path.replace("{entry}", "beacon").replace("{id}", "x");
             let path = path.replace("{node}", "pve1").replace("{resource}", "x");
             let path = path.replace("{apply}", "x").replace("{secret}", "x");
+            let path = path.replace("{source}", "x");
             let path = match path.as_str() {
                 "/api/resources/x/at" => format!("{path}?time=2026-01-01T00:00:00Z"),
                 "/api/resources/x/diff" => format!("{path}?from=2026-01-01T00:00:00Z"),
@@ -582,7 +586,7 @@ async fn who_may_not_is_refused_on_every_operation() {
             let answer = live.send_as(Some("reader"), &method, &path, &body).await;
             let refused = answer.status == 403;
             // What no app has is everybody's, and shown to those alone who may see it all.
-            let shared = ["/api/resources", "/api/secrets"];
+            let shared = ["/api/resources", "/api/secrets", "/api/sources"];
             let everybodys =
                 path == "/api/apps/discover" || shared.iter().any(|start| path.starts_with(start));
             let is_plan = path.starts_with("/api/plans");

@@ -1,7 +1,7 @@
 //! The API's manners: who is let in, and what an error looks like, whatever went wrong.
 use crate::support::{World, world};
 
-const PROTECTED: [(&str, &str); 43] = [
+const PROTECTED: [(&str, &str); 49] = [
     ("GET", "/api/apps/"),
     ("POST", "/api/apps/"),
     ("GET", "/api/apps/web"),
@@ -41,6 +41,12 @@ const PROTECTED: [(&str, &str); 43] = [
     ("GET", "/api/secrets"),
     ("PUT", "/api/secrets/x"),
     ("DELETE", "/api/secrets/x"),
+    ("GET", "/api/sources"),
+    ("POST", "/api/sources"),
+    ("GET", "/api/sources/x"),
+    ("DELETE", "/api/sources/x"),
+    ("POST", "/api/sources/x/sync"),
+    ("POST", "/api/sources/x/plan"),
     ("GET", "/api/ports"),
     ("POST", "/api/ports/free"),
     ("GET", "/api/notify/channels"),
