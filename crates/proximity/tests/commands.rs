@@ -496,6 +496,30 @@ fn documents_of_desired_state_are_looked_at_without_a_server() {
 }
 
 #[test]
+fn sources_are_added_shown_looked_at_and_removed() {
+    let world = World::new();
+    let _server = world.serve();
+    // Nobody listens there.
+    let url = "https://127.0.0.1:9/apps.git";
+    let added = world.run(&format!("sources add home {url} --path apps --json"));
+    assert_eq!(code(&added), 0, "{}", stderr(&added));
+    let told: Value = serde_json::from_str(&stdout(&added)).unwrap();
+    assert_eq!(told["source"]["policy"], "plan");
+    assert_eq!(told["hook_secret"].as_str().map(str::len), Some(64));
+    assert!(stdout(&world.run("sources list")).contains(url));
+    let shown = world.run("sources show home");
+    assert!(stdout(&shown).contains("next look"), "{}", stdout(&shown));
+    assert_eq!(code(&world.run("sources sync home")), 0);
+    let preview = world.run("sources sync home --dry-run");
+    assert_ne!(code(&preview), 0, "{}", stdout(&preview));
+    assert_eq!(code(&world.run("sources remove home")), 0);
+    for line in ["show home", "sync home", "remove home"] {
+        let gone = world.run(&format!("sources {line}"));
+        assert_eq!(code(&gone), 3, "{line}: {}", stderr(&gone));
+    }
+}
+
+#[test]
 fn secrets_come_from_stdin_and_are_never_told_and_a_plan_that_is_not_there_is_not_applied() {
     let world = World::new();
     let _server = world.serve();

@@ -1,4 +1,5 @@
 use proximity_domain::create::{Refusal as No, Resources};
+use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, ApplyId, OperationId, PlanId};
 use proximity_domain::place::{Lack, NoPlace};
 use proximity_domain::rollback::Impossible;
@@ -13,6 +14,7 @@ fn text() -> String {
 fn every_error() -> Vec<EngineError> {
     let mut errors = own_errors();
     errors.extend(not_updated());
+    errors.extend(source_errors());
     errors.extend(refusals().into_iter().map(EngineError::from));
     errors.extend(store_errors().into_iter().map(EngineError::from));
     errors
@@ -83,13 +85,6 @@ fn own_errors() -> Vec<EngineError> {
             message: text(),
         },
         EngineError::NotBack(Impossible::NothingThen),
-        EngineError::HookRefused,
-        trouble("git_missing"),
-        trouble("branch_not_found"),
-        trouble("documents_not_found"),
-        trouble("source_too_large"),
-        trouble("commit_unsigned"),
-        trouble("source_unreachable"),
         EngineError::NoHost,
         EngineError::DoctorAtWork,
         EngineError::PveUnsupported { version: text() },
@@ -100,8 +95,17 @@ fn own_errors() -> Vec<EngineError> {
     ]
 }
 
-fn trouble(code: &str) -> EngineError {
-    EngineError::SourceTrouble(Failure::new(code, text(), text()))
+fn source_errors() -> impl Iterator<Item = EngineError> {
+    let codes = [
+        "git_missing",
+        "branch_not_found",
+        "documents_not_found",
+        "source_too_large",
+        "commit_unsigned",
+        "source_unreachable",
+    ];
+    let trouble = codes.map(|code| EngineError::SourceTrouble(Failure::new(code, text(), text())));
+    trouble.into_iter().chain([EngineError::HookRefused])
 }
 
 fn no_places() -> impl Iterator<Item = No> {

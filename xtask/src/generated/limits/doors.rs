@@ -250,6 +250,59 @@ pub(super) const OF_DOORS: &[(&str, &[Limit])] = &[
         ],
     ),
     (
+        "Sources of documents",
+        &[
+            Limit(
+                "sources",
+                "crates/domain/src/source/mod.rs",
+                "MOST_SOURCES",
+                "refused: `not_in_state`",
+            ),
+            Limit(
+                "shortest time between two looks, s",
+                "crates/domain/src/source/mod.rs",
+                "LEAST_EVERY_S",
+                "refused: `invalid_value`",
+            ),
+            Limit(
+                "time between a look and one that a webhook asks for, ms",
+                "crates/domain/src/source/mod.rs",
+                "NUDGE_REST_MS",
+                "it comes that much later",
+            ),
+            Limit(
+                "pause after failures, ms",
+                "crates/domain/src/source/mod.rs",
+                "LONGEST_PAUSE_MS",
+                "it grows no longer",
+            ),
+            Limit(
+                "looks at the same time",
+                "crates/engine/src/sources/mod.rs",
+                "AT_ONCE",
+                "they wait",
+            ),
+            Limit(
+                "bytes that are fetched for a look",
+                "crates/engine/src/sources/mod.rs",
+                "MOST_FETCHED_BYTES",
+                "told: `source_too_large`",
+            ),
+            Limit(
+                "time for fetching",
+                "crates/engine/src/sources/mod.rs",
+                "PATIENCE",
+                "ended and told: `source_unreachable`",
+            ),
+            Limit(
+                "bytes of a key, of host keys and of allowed signers",
+                "crates/engine/src/commands/sources.rs",
+                "MOST_TEXT_BYTES",
+                "refused: `invalid_value`",
+            ),
+        ],
+    ),
+    (
         "Documents of desired state",
         &[
             Limit(
