@@ -1,6 +1,7 @@
 //! Ways in which a repository cannot be read: each has a code, and none changes anything.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use proximity_domain::source::{SourcePolicy, SourceState};
 use proximity_engine::sources::SourceLimits;
@@ -112,4 +113,28 @@ async fn a_commit_that_nobody_who_may_has_signed_is_not_looked_at() {
     assert_eq!(code(&sight), Some("commit_unsigned"));
     assert_eq!(sight.commit.unwrap().as_str(), commit);
     assert!(s.hostnames().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_commit_that_one_of_those_who_may_has_signed_is_applied() {
+    let (s, repository) = (Stand::start().await, Repository::new());
+    repository.write("apps/web.yaml", document("web", ""));
+    repository.git(&["add", "--all"]);
+    let keys = tempfile::tempdir().unwrap();
+    let key = keys.path().join("key");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"])
+        .arg(&key)
+        .status();
+    assert!(made.unwrap().success());
+    let signing = format!("user.signingkey={}", key.display());
+    let sign = ["-c", "gpg.format=ssh", "-c", signing.as_str()];
+    let commit = ["commit", "--quiet", "-S", "-m", "signed"];
+    repository.git(&[sign.as_slice(), commit.as_slice()].concat());
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let mut signed = request(&repository.url(), SourcePolicy::Apply);
+    signed.signers = Some(format!("test@example.org {public}"));
+    s.add(signed).await.unwrap();
+    let sight = s.reaches(SourceState::AsWanted).await;
+    assert_eq!(sight.applied.unwrap().as_str(), repository.head());
 }

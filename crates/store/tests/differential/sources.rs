@@ -22,15 +22,17 @@ fn new(id: Uuid, n: u8) -> NewSource {
         name: name(n),
         url: "https://example.org/apps.git".parse().unwrap(),
         branch: "main".parse().unwrap(),
-        path: (n % 2 == 0).then(|| "apps/home".parse().unwrap()),
+        path: n.is_multiple_of(2).then(|| "apps/home".parse().unwrap()),
         every_s: 30 + u32::from(n),
         policy: SourcePolicy::ALL[usize::from(n % 2)],
-        prune: n % 7 == 0,
-        signers: (n % 5 == 0).then(|| "me ssh-ed25519 AAAA".to_owned()),
-        owner: (n % 4 == 0).then(|| "robot".to_owned()),
+        prune: n.is_multiple_of(7),
+        signers: n
+            .is_multiple_of(5)
+            .then(|| "me ssh-ed25519 AAAA".to_owned()),
+        owner: n.is_multiple_of(4).then(|| "robot".to_owned()),
         secrets: SourceSecrets {
             hook: secret("hook"),
-            credential: (n % 3 == 0).then(|| secret("token")),
+            credential: n.is_multiple_of(3).then(|| secret("token")),
         },
     }
 }
