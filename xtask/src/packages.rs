@@ -21,7 +21,10 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
     ("busybox", "a third shell that reads what is sent to a node"),
     ("ca-certificates", "downloads over HTTPS"),
     ("debootstrap", "making the container template"),
-    ("git", "listing the files of the checkout; sources of documents"),
+    (
+        "git",
+        "listing the files of the checkout; sources of documents",
+    ),
     ("iproute2", "bridges and namespaces of the lab"),
     ("iptables", "address translation of the lab"),
     ("lxc", "the lab's guests are real containers"),

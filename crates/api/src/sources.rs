@@ -92,7 +92,7 @@ pub struct Source {
     pub problem: Option<Problem>,
     /// What is wrong with the documents, fifty at most.
     pub problems: Vec<SourceProblem>,
-    /// Looks in a row that came to nothing; each is followed by a longer pause.
+    /// Looks in a row that came to nothing; while the repository cannot be read each is followed by a longer pause.
     pub failures: u32,
     /// When it was looked at last.
     pub looked_at: Option<Timestamp>,

@@ -91,6 +91,11 @@ impl Sight {
         due: Due,
     ) -> Self {
         let failures = self.failures.saturating_add(1);
+        // Who cannot be reached is asked less and less often; a commit that is wrong is soon followed by another one.
+        let late = match state {
+            SourceState::Unreachable => failures,
+            _ => 0,
+        };
         Self {
             state,
             commit: commit.or_else(|| self.commit.clone()),
@@ -98,7 +103,7 @@ impl Sight {
             problems: Vec::new(),
             failures,
             looked_at: Some(due.now),
-            due_at: due.after(failures),
+            due_at: due.after(late),
             ..self.clone()
         }
     }
@@ -165,6 +170,21 @@ impl Sight {
         }
     }
 
+    /// Whether a commit that was wrong is read again, though it is the same: what it names may be there by now. Less and less often.
+    #[must_use]
+    pub fn reads_again(&self) -> bool {
+        self.failures <= 2 || self.failures.is_power_of_two()
+    }
+
+    /// The commit that is wrong is still the newest one.
+    #[must_use]
+    pub fn still_wrong(&self, due: Due) -> Self {
+        Self {
+            failures: self.failures.saturating_add(1),
+            ..self.still(due)
+        }
+    }
+
     /// It is looked at again as soon as an apply is.
     #[must_use]
     pub fn soon(self, now: Timestamp) -> Self {
@@ -199,6 +219,7 @@ impl Sight {
         };
         Self {
             state,
+            failures: 0,
             due_at: self.nudged(now),
             ..self.clone()
         }

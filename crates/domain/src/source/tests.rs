@@ -264,6 +264,29 @@ fn trouble_is_told_once_and_its_end_too() {
 }
 
 #[test]
+fn a_commit_that_is_wrong_is_looked_past_soon_and_read_again_seldom() {
+    let wrong = Sight::new(Timestamp(0)).troubled(
+        SourceState::Wrong,
+        Some(commit(1)),
+        why("manifest_invalid"),
+        due(0),
+    );
+    let mut sight = wrong;
+    let mut reads = Vec::new();
+    for look in 1..=20 {
+        assert_eq!(sight.due_at, due(sight.looked_at.unwrap().0).after(0));
+        if sight.reads_again() {
+            reads.push(look);
+        }
+        let next = sight.still_wrong(due(sight.due_at.0));
+        assert_eq!(told(&sight, &next), []);
+        sight = next;
+    }
+    assert_eq!(reads, [1, 2, 4, 8, 16]);
+    assert!(sight.asked(Timestamp(0)).reads_again(), "a person asks");
+}
+
+#[test]
 fn a_commit_that_waits_is_told_once_whatever_its_plan_is_called() {
     let plan = |n| PlanId(uuid::Uuid::from_u128(n));
     let new = Sight::new(Timestamp(0));

@@ -100,6 +100,9 @@ async fn looked(engine: &Engine, source: &SourceRecord, due: Due) -> Result<Sigh
     if is_known && is_done {
         return Ok(sight.still(due));
     }
+    if is_known && sight.state == SourceState::Wrong && !sight.reads_again() {
+        return Ok(sight.still_wrong(due));
+    }
     let kept = match (is_known, sight.state, sight.plan) {
         (true, SourceState::Waiting, Some(plan)) => kept(engine, plan).await?,
         _ => None,

@@ -56,14 +56,14 @@ pub(crate) use resources::{
     HistoryArgs, ResourceName, SnapshotsAt, SnapshotsCommand, SnapshotsDiff, SnapshotsList,
 };
 pub(crate) use roles::{CompletionArgs, ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
-pub(crate) use sources::{
-    Policy as SourcePolicy, SourceName, SourcesAdd, SourcesCommand, SourcesLook,
-};
 #[cfg(feature = "lab")]
 pub(crate) use roles::{
     LabClean, LabCommand, LabControl, LabGuests, LabNetwork, LabRun, LabStatus, TryArgs,
 };
 pub(crate) use rollback::{BackTo, RollbackArgs};
+pub(crate) use sources::{
+    Policy as SourcePolicy, SourceName, SourcesAdd, SourcesCommand, SourcesLook,
+};
 
 /// Deploys apps as Proxmox VE containers, and looks after them.
 #[derive(Debug, Parser)]

@@ -73,7 +73,8 @@ use proximity_api::apps::ActionName;
 
 use crate::cli::{
     AppliesCommand, ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand,
-    NotifyCommand, OperationsCommand, PortsCommand, SecretsCommand, SnapshotsCommand, SourcesCommand,
+    NotifyCommand, OperationsCommand, PortsCommand, SecretsCommand, SnapshotsCommand,
+    SourcesCommand,
 };
 use crate::context::Context;
 use crate::failed::Failed;
