@@ -96,9 +96,13 @@ impl Sight {
             SourceState::Unreachable => failures,
             _ => 0,
         };
+        // Plan and apply are those of the commit.
+        let is_other = commit.is_some() && commit != self.commit;
         Self {
             state,
             commit: commit.or_else(|| self.commit.clone()),
+            plan: self.plan.filter(|_| !is_other),
+            apply: self.apply.filter(|_| !is_other),
             why: Some(why),
             problems: Vec::new(),
             failures,
@@ -153,6 +157,7 @@ impl Sight {
         Self {
             state: SourceState::Failed,
             why: Some(why),
+            failures: 0,
             looked_at: Some(due.now),
             due_at: due.after(0),
             ..self.clone()

@@ -83,6 +83,26 @@ async fn followed(
     }))
 }
 
+/// What failed or was stopped before the repository was away for a while is not begun again by itself.
+async fn failed_before(
+    engine: &Engine,
+    source: &SourceRecord,
+    due: Due,
+) -> Result<Option<Sight>, StoreError> {
+    let sight = &source.sight;
+    let was_applied = sight.applied == sight.commit;
+    let (SourceState::Unreachable, Some(id), false) = (sight.state, sight.apply, was_applied)
+    else {
+        return Ok(None);
+    };
+    let apply = engine.store().apply(id).await?;
+    Ok(apply.and_then(|apply| match apply.state {
+        ApplyState::Failed => Some(sight.failed(apply.why.unwrap_or_else(stopped), due)),
+        ApplyState::Stopped => Some(sight.failed(stopped(), due)),
+        ApplyState::Running | ApplyState::Stopping | ApplyState::Done => None,
+    }))
+}
+
 fn stopped() -> Failure {
     Failure::new(
         "apply_stopped",
@@ -99,6 +119,9 @@ async fn looked(engine: &Engine, source: &SourceRecord, due: Due) -> Result<Sigh
     let is_done = matches!(sight.state, SourceState::AsWanted | SourceState::Failed);
     if is_known && is_done {
         return Ok(sight.still(due));
+    }
+    if is_known && let Some(failed) = failed_before(engine, source, due).await? {
+        return Ok(failed);
     }
     if is_known && sight.state == SourceState::Wrong && !sight.reads_again() {
         return Ok(sight.still_wrong(due));

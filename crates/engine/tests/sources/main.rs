@@ -290,6 +290,16 @@ async fn an_apply_that_a_person_stops_is_not_begun_again_by_itself() {
     assert_eq!(code(&sight), Some("apply_stopped"));
     assert_eq!(sight.applied, None);
     assert_eq!(s.look().await.state, SourceState::Failed);
+    // Nor after the repository was away for a while.
+    let (git, away) = (
+        repository.path().join(".git"),
+        repository.path().join("away"),
+    );
+    std::fs::rename(&git, &away).unwrap();
+    assert_eq!(s.look().await.state, SourceState::Unreachable);
+    std::fs::rename(&away, &git).unwrap();
+    assert_eq!(s.look().await.state, SourceState::Failed);
+    assert!(s.hostnames().await.is_empty());
     s.w.engine.ask_source(&name()).await.unwrap();
     s.reaches(SourceState::AsWanted).await;
     assert_eq!(s.hostnames().await, ["dbs", "web"]);
