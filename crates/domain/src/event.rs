@@ -371,7 +371,8 @@ impl EventKind {
             Self::AppDiagnosedStuck => row("AppDiagnosedStuck", &["app", "hostname", "was", "stuck_for_ms"], "An app was on its way for too long with nobody at work, and is in *error* now."),
             Self::ApplyStarted | Self::ApplyEnded | Self::ApplyFailed | Self::DesiredChanged | Self::DesiredDrifted
             | Self::DesiredDriftEnded | Self::DesiredAccepted | Self::ReconciliationStarted | Self::ReconciliationCompleted
-            | Self::ResourceDiscovered | Self::ResourceUpdated | Self::ResourceDeleted | Self::AppResolved => self.spec_of_state(),
+            | Self::ResourceDiscovered | Self::ResourceUpdated | Self::ResourceDeleted | Self::AppResolved | Self::SourceFailed
+            | Self::SourceRecovered | Self::SourceWaits | Self::SourceApplied => self.spec_of_state(),
         }
     }
 

@@ -121,7 +121,8 @@ impl EventKind {
             Self::AppResolved => row(Severity::Info, "app resolved"),
             Self::ApplyStarted | Self::ApplyEnded | Self::ApplyFailed | Self::DesiredDrifted | Self::DesiredDriftEnded
             | Self::DesiredAccepted | Self::ReconciliationCompleted | Self::ResourceDiscovered | Self::ResourceUpdated
-            | Self::ResourceDeleted => self.notice_of_state(),
+            | Self::ResourceDeleted | Self::SourceFailed | Self::SourceRecovered | Self::SourceWaits
+            | Self::SourceApplied => self.notice_of_state(),
         }
     }
 
@@ -136,14 +137,27 @@ impl EventKind {
             Self::ApplyStarted => row(Severity::Info, "apply started"),
             Self::ApplyEnded => row(Severity::Info, "apply ended"),
             Self::ApplyFailed => row(Severity::Warning, "apply ended with changes that failed"),
+            Self::ReconciliationCompleted => row(Severity::Info, "record held against the clusters"),
+            Self::SourceFailed | Self::SourceRecovered | Self::SourceWaits | Self::SourceApplied | Self::ResourceDiscovered
+            | Self::ResourceUpdated | Self::ResourceDeleted => self.notice_from_outside(),
+            // No other kind is asked for here.
+            _ => None,
+        }
+    }
+
+    /// The same of what repositories and clusters say.
+    #[rustfmt::skip] // likewise
+    fn notice_from_outside(self) -> Option<NoticeSpec> {
+        let row = |severity, headline| Some(NoticeSpec { severity, headline });
+        match self {
             Self::SourceFailed => row(Severity::Warning, "documents of a source are not carried out"),
             Self::SourceRecovered => row(Severity::Info, "documents of a source can be carried out again"),
             Self::SourceWaits => row(Severity::Warning, "changes of a source wait for a person"),
             Self::SourceApplied => row(Severity::Info, "all is as a source wants it"),
-            Self::ReconciliationCompleted => row(Severity::Info, "record held against the clusters"),
             Self::ResourceDiscovered => row(Severity::Info, "new on its cluster"),
             Self::ResourceUpdated => row(Severity::Info, "changed on its cluster"),
             Self::ResourceDeleted => row(Severity::Info, "gone from its cluster"),
+            // No other kind is asked for here.
             _ => None,
         }
     }
