@@ -373,6 +373,8 @@ impl EngineError {
                 lacks.any(|lack| matches!(lack, Lack::Silent(why) if says_out_of_files(why)))
             }
             Self::Refused(_)
+            | Self::SourceTrouble(_)
+            | Self::HookRefused
             | Self::NotFound { .. }
             | Self::Invalid { .. }
             | Self::Settings(_)

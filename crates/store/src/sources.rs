@@ -259,7 +259,7 @@ impl Reader {
         }
         let row = query("SELECT id, hook_sealed, credential_sealed FROM sources WHERE name = $1")
             .bind(name.as_str())
-            .fetch_optional(self)
+            .fetch_optional(self.named("source_secrets"))
             .await?;
         row.map(|row| opened(&self.shared.sealer, &row)).transpose()
     }

@@ -1,8 +1,7 @@
 //! `/api/sources`. They are everybody's, so all of it needs the scope `hosts`; a nudge needs a signature instead.
 
 use axum::Json;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::LOCATION;
@@ -158,6 +157,19 @@ pub(crate) async fn preview(
     Ok(Json(convert::plan(record, false)))
 }
 
+/// A body that is signed, and never read.
+pub(crate) struct SignedBody(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for SignedBody {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let body = Bytes::from_request(request, state).await;
+        body.map(Self)
+            .map_err(|rejection| unreadable(rejection.status()))
+    }
+}
+
 /// Nudge a source
 ///
 /// Public: whoever signs the body with the source's secret says that there may be something new. Nothing else is taken from it, and looks
@@ -172,9 +184,8 @@ pub(crate) async fn nudge(
     State(state): State<AppState>,
     Name(name): Name,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    SignedBody(body): SignedBody,
 ) -> Result<StatusCode, Refusal> {
-    let body = body.map_err(|rejection| unreadable(rejection.status()))?;
     let header = |name: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.map(str::to_owned)
