@@ -71,25 +71,35 @@ impl Insistence {
         let waits: BTreeSet<i64> = waiting.iter().map(|w| w.seq).collect();
         self.tries
             .retain(|seqs, _| seqs.iter().all(|seq| waits.contains(seq)));
-        let (late, fresh) = self.apart(waiting, subjects);
+        // What is refused without end is tried last: it would hold up what once failed together with it.
+        let (refused, able): (Vec<Waiting>, Vec<Waiting>) =
+            waiting.iter().partition(|w| self.is_refused(w.seq));
+        let (late, fresh) = self.apart(&able, subjects);
         let first = turn(&fresh, subjects, quiet);
         let is_due = self.passed >= PASSES && !self.is_urgent(&first, waiting);
-        let mut next = match (first, turn(&late, subjects, quiet)) {
-            (Turn::Rest, late) => late,
-            (_, late) if is_due && late != Turn::Rest => late,
+        let behind = match turn(&late, subjects, quiet) {
+            Turn::Rest => turn(&refused, subjects, quiet),
+            behind => behind,
+        };
+        let mut next = match (first, behind) {
+            (Turn::Rest, behind) => behind,
+            (_, behind) if is_due && behind != Turn::Rest => behind,
             (first, _) => first,
         };
-        let mut urgent = self.is_urgent(&next, waiting);
         let is_new = |w: &&Waiting| w.severity == Severity::Critical && !self.was_tried(w.seq);
-        if !urgent && let Some(critical) = late.iter().find(is_new) {
+        if !self.is_urgent(&next, waiting)
+            && let Some(critical) = late.iter().find(is_new)
+        {
             // It waits for others of its subject alone: all of them are told together.
-            next = in_order(waiting, subjects, critical.seq);
-            urgent = self.is_urgent(&next, waiting);
+            next = in_order(&able, subjects, critical.seq);
         }
+        // Of a digest that is sent in pieces only the last piece has it: until then failures are waited for.
+        let next = self.shortened(next);
+        let urgent = self.is_urgent(&next, waiting);
         match self.lost() {
             // As it was, so that the receiver knows it by its id.
             Some(seqs) if !urgent && next != Turn::Rest => (as_turn(seqs), false),
-            Some(_) | None => (self.shortened(next), urgent),
+            Some(_) | None => (next, urgent),
         }
     }
 
@@ -429,6 +439,41 @@ mod tests {
         assert_eq!(known.hopeless(), Some(1), "before anything else is sent");
         assert_eq!(known.hopeless(), None, "once");
     }
+
+    /// A digest fails as a whole while the channel is down, and is refused later for one notice in it.
+    #[test]
+    fn what_is_refused_without_end_does_not_hold_up_what_failed_together_with_it() {
+        for subjects in [of_two_apps([1, 3]), Subjects::new()] {
+            let mut known = Insistence::default();
+            let mut waiting = warnings([1]);
+            waiting.push(waits(3, Severity::Critical));
+            for _ in 0..ASIDE_AFTER {
+                known.failed(&[1, 3], Failed::NotTaken);
+            }
+            known.failed(&[1, 3], Failed::Refused);
+            for _ in 0..REFUSALS {
+                known.failed(&[1], Failed::Refused);
+            }
+            assert_eq!(known.choose(&waiting, &subjects, false).0, Turn::One(3));
+            known.taken(&[3]);
+            assert_eq!(known.hopeless(), Some(1));
+        }
+    }
+
+    #[test]
+    fn a_piece_of_a_digest_is_no_more_urgent_than_what_is_in_it() {
+        let (mut known, subjects) = (Insistence::default(), of_two_apps((1..=9).chain([11])));
+        let all: Vec<i64> = [1, 3, 5, 7, 9].to_vec();
+        let mut waiting = warnings(all.iter().copied());
+        known.failed(&all, Failed::Refused);
+        for _ in 0..ASIDE_AFTER {
+            known.failed(&[1, 3], Failed::Refused);
+        }
+        waiting.push(waits(11, Severity::Critical));
+        let first = (Turn::One(1), false);
+        assert_eq!(known.choose(&waiting, &subjects, false), first);
+    }
+
     fn sent(next: Turn) -> Vec<i64> {
         match next {
             Turn::Rest => Vec::new(),
