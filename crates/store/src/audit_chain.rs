@@ -3,7 +3,7 @@
 //! An entry is linked where it gets its number, by whoever gives numbers: on SQLite by the write that adds it, for one writes at a
 //! time; on PostgreSQL by the sequencer, so that no two writes wait for each other at the head.
 
-use proximity_domain::audit::{Break, Entry, Head, Link, Walk};
+use proximity_domain::audit::{Break, Chain, Entry, Head, Link, Walk};
 use rusqlite::{Connection, params};
 
 use crate::error::StoreError;
@@ -64,13 +64,27 @@ pub(crate) async fn add(tx: &mut Tx, entry: Entry<'_>) -> Result<(), StoreError>
         bound(ADD_UNNUMBERED, &entry).execute(tx).await?;
         return Ok(());
     }
-    let newest = query(NEWEST).fetch_optional(&mut *tx).await?;
-    let head = newest.as_ref().map_or(Ok(Head::NONE), head_of)?;
+    let head = head(tx, Chain::Audit, NEWEST).await?;
     let seq = head.seq.saturating_add(1);
     let entry = Entry { seq, ..entry };
-    let link = entry.link(head.link).to_string();
-    bound(ADD, &entry).bind(seq).bind(link).execute(tx).await?;
+    let link = entry.link(head.link);
+    let add = bound(ADD, &entry).bind(seq).bind(link.to_string());
+    add.execute(&mut *tx).await?;
+    tx.note_head(Chain::Audit, Head { seq, link });
     Ok(())
+}
+
+/// Where a chain ends. It is read once in a transaction, by the first who adds to it.
+pub(crate) async fn head(
+    tx: &mut Tx,
+    chain: Chain,
+    newest: &'static str,
+) -> Result<Head, StoreError> {
+    if let Some(head) = tx.head(chain) {
+        return Ok(head);
+    }
+    let newest = query(newest).fetch_optional(tx).await?;
+    newest.as_ref().map_or(Ok(Head::NONE), head_of)
 }
 
 fn bound<'q>(sql: impl Into<Sql>, entry: &Entry<'q>) -> Query<'q> {

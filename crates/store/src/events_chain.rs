@@ -1,10 +1,10 @@
 //! The chain of the events where it is kept: as the audit's ([`crate::audit_chain`]), but that the oldest ones are cleared away. The link
 //! of the last that went stands where they are counted, and what is left begins behind it.
 
-use proximity_domain::audit::{Break, Chained as _, EventEntry, Head, Link, Walk};
+use proximity_domain::audit::{Break, Chain, Chained as _, EventEntry, Head, Link, Walk};
 use rusqlite::{Connection, params};
 
-use crate::audit_chain::{head_of, text, text_opt};
+use crate::audit_chain::{head, head_of, text, text_opt};
 use crate::error::StoreError;
 use crate::row::{Columns, damaged};
 use crate::sql::{Query, Row, Sql, Tx, query};
@@ -64,12 +64,13 @@ pub(crate) async fn add(tx: &mut Tx, event: EventEntry<'_>) -> Result<(), StoreE
         bound(ADD_UNNUMBERED, &event).execute(tx).await?;
         return Ok(());
     }
-    let newest = query(NEWEST).fetch_optional(&mut *tx).await?;
-    let head = newest.as_ref().map_or(Ok(Head::NONE), head_of)?;
+    let head = head(tx, Chain::Events, NEWEST).await?;
     let seq = head.seq.saturating_add(1);
     let event = EventEntry { seq, ..event };
-    let link = event.link_behind(head.link).to_string();
-    bound(ADD, &event).bind(seq).bind(link).execute(tx).await?;
+    let link = event.link_behind(head.link);
+    let add = bound(ADD, &event).bind(seq).bind(link.to_string());
+    add.execute(&mut *tx).await?;
+    tx.note_head(Chain::Events, Head { seq, link });
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! arguments and columns are text, 64-bit integers or NULL.
 
 mod error;
+mod heads;
 pub(crate) mod postgres;
 mod query;
 mod row;
@@ -13,6 +14,7 @@ mod tx;
 mod value;
 
 pub use error::DatabaseError;
+pub(crate) use heads::Heads;
 pub(crate) use query::{Answer, On, Query, query, query_scalar};
 pub(crate) use row::Row;
 pub(crate) use text::Sql;

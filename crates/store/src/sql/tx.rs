@@ -2,6 +2,8 @@
 
 use std::ops::AsyncFnOnce;
 
+use proximity_domain::audit::{Chain, Head};
+
 use crate::error::StoreError;
 use crate::sql::query::{Answer, On};
 use crate::sql::{Sql, Value, postgres, sqlite};
@@ -20,6 +22,23 @@ impl Tx {
         match self {
             Self::Sqlite(_) => true,
             Self::Postgres(_) => false,
+        }
+    }
+
+    /// Where a chain ends, if a writer of the open transaction has noted it.
+    pub(crate) fn head(&self, chain: Chain) -> Option<Head> {
+        match self {
+            Self::Sqlite(tx) => tx.head(chain),
+            // The sequencer adds to it, in a transaction of its own.
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// Notes where a chain ends now. It is forgotten with the transaction, or with the part of it that is taken back.
+    pub(crate) fn note_head(&mut self, chain: Chain, head: Head) {
+        match self {
+            Self::Sqlite(tx) => tx.note_head(chain, head),
+            Self::Postgres(_) => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::sql::DatabaseError;
+use crate::sql::{DatabaseError, Heads};
 
 /// Writers in one commit at most.
 const MAX_WRITERS: u32 = 512;
@@ -27,6 +27,8 @@ pub(crate) struct Batch {
     pub(crate) keeps: bool,
     /// The task that will commit it, if others may come before.
     pub(crate) committer: Option<AbortHandle>,
+    /// Where the chains end for the next writer in it.
+    pub(crate) heads: Heads,
 }
 
 /// Tells a writer what came of the commit it was in.
@@ -42,6 +44,7 @@ impl Batch {
             writers: 0,
             keeps: false,
             committer: None,
+            heads: Heads::default(),
         }
     }
 

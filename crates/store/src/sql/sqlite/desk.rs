@@ -9,7 +9,7 @@ use crate::sql::sqlite::batch::{Batch, Outcome};
 use crate::sql::sqlite::connect::connect_writer;
 use crate::sql::sqlite::statement::Session;
 use crate::sql::sqlite::touched::Touched;
-use crate::sql::{DatabaseError, Row, Value};
+use crate::sql::{DatabaseError, Heads, Row, Value};
 
 /// Connection and open transaction.
 #[derive(Debug)]
@@ -224,6 +224,10 @@ impl Turn {
             (Ok(()), Some(batch)) => {
                 batch.writers += 1;
                 batch.keeps |= keep;
+                if !keep {
+                    // What it has added went with it.
+                    batch.heads = Heads::default();
+                }
             }
             (Ok(()), None) => {}
             (Err(why), _) => self.desk.fail(&why),
@@ -284,9 +288,13 @@ fn try_run(connection: &Connection, sql: &'static str) -> Result<bool, DatabaseE
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use proximity_domain::audit::{Chain, Head, Link};
     use tempfile::TempDir;
 
     use super::*;
+    use crate::sql::sqlite::Tx;
     use crate::sql::sqlite::touched::TouchedRow::App;
 
     /// A desk over one table that is told of, and one that lets a commit fail.
@@ -386,5 +394,42 @@ mod tests {
         assert!(bench.touched.is_current(after));
         bench.add_app();
         assert_eq!(bench.touched.since(after), Some(vec![App(2)]), "no more");
+    }
+
+    /// A writer's part that notes where a chain ends; gives what was known of that before.
+    fn part(mut turn: Turn, seq: i64, keep: bool) -> (Turn, Option<i64>) {
+        assert!(turn.begin().unwrap(), "nobody else writes");
+        let _outcome = turn.begin_part().unwrap();
+        let mut tx = Tx::writing(turn);
+        let known = tx.head(Chain::Events).map(|head| head.seq);
+        let link = Link::GENESIS;
+        tx.note_head(Chain::Events, Head { seq, link });
+        assert_eq!(tx.head(Chain::Audit), None, "that is another chain");
+        let mut turn = tx.into_turn().unwrap();
+        turn.end_part(keep, None);
+        (turn, known)
+    }
+
+    #[test]
+    fn where_a_chain_ends_is_known_until_the_commit_and_never_from_what_was_taken_back() {
+        let Bench {
+            desk, dir: _kept, ..
+        } = Bench::new();
+        let desk = Arc::new(tokio::sync::Mutex::new(desk));
+        let mut turn = Turn::new(desk.try_lock_owned().unwrap());
+        for (seq, keep, expected) in [
+            (1, true, None),
+            (2, true, Some(1)),
+            (3, false, Some(2)),
+            (4, true, None),
+        ] {
+            let (next, known) = part(turn, seq, keep);
+            assert_eq!(known, expected, "{seq}");
+            turn = next;
+        }
+        turn.desk.commit();
+        let (mut turn, known) = part(turn, 5, true);
+        assert_eq!(known, None, "another process may have written since");
+        turn.desk.commit();
     }
 }

@@ -1,5 +1,7 @@
 //! A transaction on SQLite: a reader's snapshot, or a writer's part of the open batch.
 
+use proximity_domain::audit::{Chain, Head};
+
 use crate::sql::query::Answer;
 use crate::sql::sqlite::desk::Turn;
 use crate::sql::sqlite::readers::Snapshot;
@@ -29,6 +31,22 @@ impl Tx {
         match self.0 {
             Kind::Writing(turn) => Some(turn),
             Kind::Reading(_) => None,
+        }
+    }
+
+    /// Where a chain ends, if a writer of the open batch has noted it.
+    pub(crate) fn head(&self, chain: Chain) -> Option<Head> {
+        match &self.0 {
+            Kind::Writing(turn) => turn.desk.batch.as_ref()?.heads.of(chain),
+            Kind::Reading(_) => None,
+        }
+    }
+
+    pub(crate) fn note_head(&mut self, chain: Chain, head: Head) {
+        if let Kind::Writing(turn) = &mut self.0
+            && let Some(batch) = &mut turn.desk.batch
+        {
+            batch.heads.note(chain, head);
         }
     }
 
