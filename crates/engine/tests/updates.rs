@@ -18,6 +18,7 @@ use proximity_store::records::{AppRecord, RequestKey};
 use proximity_testkit::guests::address;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{TestWorld, WorldParts, fixtures};
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 /// As the fixture has it.
@@ -387,15 +388,24 @@ async fn a_configuration_that_moved_meanwhile_is_left_as_it_is() {
 
 /// An app whose page says what its setting says, and which is well while that is what it was made with.
 fn fragile() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let text = std::fs::read_to_string(fixtures().join("beacon/app.yaml")).unwrap();
-    let text = text
-        .replace(
+    beacon_with(&[
+        (
             "<title>proximity-app-beacon</title>",
             "<title>{{ settings.greeting }}</title>",
-        )
-        .replace("default: hello", "default: proximity-app-beacon")
-        .replace("attempts: 20", "attempts: 2");
+        ),
+        ("default: hello", "default: proximity-app-beacon"),
+        ("attempts: 20", "attempts: 2"),
+    ])
+}
+
+/// The fixture's app with other texts in place of these.
+fn beacon_with(others: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = std::fs::read_to_string(fixtures().join("beacon/app.yaml")).unwrap();
+    for (this, other) in others {
+        assert!(text.contains(this), "{this}");
+        text = text.replace(this, other);
+    }
     std::fs::create_dir(folder.path().join("beacon")).unwrap();
     std::fs::write(folder.path().join("beacon/app.yaml"), text).unwrap();
     folder
@@ -435,6 +445,51 @@ async fn an_app_that_is_not_well_afterwards_gets_back_what_it_had_but_for_the_di
         assert!(log.iter().any(|line| line.message.contains(text)), "{text}");
     }
     assert_sound(&w).await;
+}
+
+#[tokio::test]
+async fn an_app_that_is_not_well_is_no_failure_where_nothing_is_to_be_done() {
+    let catalog = fragile();
+    let w = world_with(catalog.path().to_owned()).await;
+    let (_, vmid, before) = deployed(&w).await;
+    w.pve.guests.lose_address(vmid);
+    assert_eq!(update(&w, memory(64)).await, OperationState::Succeeded);
+    assert_eq!(w.pve.changes().len(), before, "nothing was sent");
+    let failed = failure(update(&w, memory(128)).await);
+    assert_eq!(failed.code, "health_failed");
+}
+
+/// The others are read when it is at work: another update may have ended since it was decided.
+#[tokio::test]
+async fn an_update_is_given_the_settings_it_was_asked_for_and_no_others() {
+    let catalog = beacon_with(&[
+        (
+            "    help: What the page says.\n",
+            "    help: What the page says.\n  - name: footer\n    type: string\n    default: small print\n    max: 200\n    help: What is below.\n",
+        ),
+        (
+            "<p>{{ settings.greeting }}</p>",
+            "<p>{{ settings.greeting }}</p><p>{{ settings.footer }}</p>",
+        ),
+    ]);
+    let mut w = world_with(catalog.path().to_owned()).await;
+    let (_, vmid, _) = deployed(&w).await;
+    w.stop_worker().await.unwrap();
+    let request = UpdateApp {
+        settings: greeting("another"),
+        ..UpdateApp::default()
+    };
+    let op = w.engine.update_app(&w.actor, "web", request).await.unwrap();
+    let given = w.store.sealed_input(op.id).await.unwrap().unwrap();
+    let given: Map<String, Value> = serde_json::from_str(given.expose_secret()).unwrap();
+    let values: Vec<&Value> = given.values().collect();
+    assert_eq!(values, [&json!("another")]);
+    w.start_worker();
+    let ended = w.settled(op.id).await.unwrap();
+    assert_eq!(ended.state, OperationState::Succeeded);
+    let page = page(&w, vmid);
+    assert!(page.contains("another"), "{page}");
+    assert!(page.contains("small print"), "{page}");
 }
 
 #[tokio::test]

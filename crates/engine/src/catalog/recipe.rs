@@ -146,4 +146,15 @@ impl ResolvedRecipe {
             .collect();
         all.to_string().into()
     }
+
+    /// As [`Self::sealed_settings`], of the settings with these `env` names alone.
+    pub(crate) fn sealed_settings_of(&self, names: &[String]) -> SecretString {
+        let these: serde_json::Value = self
+            .settings
+            .iter()
+            .filter(|setting| names.contains(&setting.env))
+            .map(|setting| (setting.env.clone(), setting.value.to_json()))
+            .collect();
+        these.to_string().into()
+    }
 }

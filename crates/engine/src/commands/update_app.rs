@@ -76,7 +76,7 @@ pub struct FieldChange {
     pub to: Value,
 }
 
-/// What the operation is given. The settings themselves are sealed beside it.
+/// What the operation is given. The settings that were asked for are sealed beside it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct UpdateInput {
     /// Memory, cores, disk as they are wanted.
@@ -114,6 +114,8 @@ struct Changed {
     recipe: Option<ResolvedRecipe>,
     fields: Vec<FieldChange>,
     names: Vec<String>,
+    /// Those that the request names, whether or not that is another value.
+    asked: Vec<String>,
 }
 
 impl Engine {
@@ -180,7 +182,8 @@ impl Engine {
             .changed
             .recipe
             .filter(|_| !input.settings.is_empty());
-        let sealed = recipe.map(|recipe| recipe.sealed_settings());
+        let asked = decided.changed.asked;
+        let sealed = recipe.map(|recipe| recipe.sealed_settings_of(&asked));
         let operation = NewOperation {
             id: OperationId(self.inner.parts.ids.uuid()),
             kind: OperationKind::Update,
@@ -352,6 +355,7 @@ fn changed(
         recipe: Some(recipe),
         fields,
         names,
+        asked: named.iter().map(|one| one.env.clone()).collect(),
     })
 }
 

@@ -140,7 +140,7 @@ impl Ending for UpdateEnding {
             status: Some(observed_status(cx).await?),
             log: vec![cx.line(
                 LogLevel::Warning,
-                "Not updated; what was changed is put back",
+                "Not updated; what was put back is told above",
             )],
             events: vec![event(cx, EventKind::AppUpdateFailed)],
             ..Effects::default()

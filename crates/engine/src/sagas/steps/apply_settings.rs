@@ -6,9 +6,10 @@ use proximity_domain::failure::Failure;
 use proximity_domain::saga::StepRecord;
 use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
-use serde_json::Value;
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
 
-use super::health_check::{recipe, recipe_with};
+use super::health_check::{recipe, recipe_with, settings_on_record};
 use super::install::carry_out_again;
 use super::set_limits::unreadable;
 use crate::catalog::ResolvedRecipe;
@@ -48,11 +49,16 @@ impl StepAction for ApplySettings {
     }
 }
 
-/// The recipe with the settings that are asked for.
+/// The recipe with the settings that are asked for in the place of those on record. The others are as they are on record now: nobody
+/// else changes them while this operation lives, and somebody may have before.
 pub(crate) async fn wanted_recipe(cx: &Cx) -> StepResult<ResolvedRecipe> {
     let sealed = cx.store().sealed_input(cx.op.id).await?;
     let sealed = sealed.ok_or_else(|| unreadable("the new settings"))?;
-    recipe_with(cx, &sealed)
+    let asked: Map<String, Value> = serde_json::from_str(sealed.expose_secret())
+        .map_err(|_| unreadable("the new settings"))?;
+    let mut settings = settings_on_record(cx).await?;
+    settings.extend(asked);
+    recipe_with(cx, &settings)
 }
 
 fn stopped() -> StepError {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_store::effects::Effects;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::wait_network::address_of;
@@ -45,20 +45,21 @@ impl StepAction for CheckHealth {
     }
 }
 
-/// The same after a change in place: one that does not run has no page to ask for.
+/// The same after a change in place: one that does not run has no page to ask for, and one that nothing was sent to is as well as
+/// it was.
 pub(crate) struct CheckIfRunning;
 
 #[async_trait]
 impl StepAction for CheckIfRunning {
     async fn act(&self, cx: &Cx, intent: &Value) -> StepResult<Done> {
         let guest = cx.must_have_guest().await?;
-        if !cx.is_running(&guest).await? {
+        if !has_sent(cx).await? || !cx.is_running(&guest).await? {
             return Ok(Done::nothing());
         }
         match CheckHealth.act(cx, intent).await {
             Err(StepError::Failed(failure)) if failure.code == "health_failed" => {
                 Err(StepError::Failed(Failure {
-                    hint: "what was changed is put back; look at the app's log in its container, then ask for something else"
+                    hint: "what was changed is put back, but for a disk that has grown; look at the app's log in its container, then ask for something else"
                         .to_owned(),
                     ..failure
                 }))
@@ -66,6 +67,17 @@ impl StepAction for CheckIfRunning {
             other => other,
         }
     }
+}
+
+/// Something of this operation has left, for PVE or into the container.
+async fn has_sent(cx: &Cx) -> StepResult<bool> {
+    for row in cx.steps() {
+        let sent = cx.store().mutations(cx.op.id, row.index).await?;
+        if !sent.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What one request showed.
@@ -97,25 +109,31 @@ pub(crate) async fn verdict(cx: &Cx, target: SocketAddr, check: &HealthCheck) ->
 
 /// The app's recipe with its settings filled in.
 pub(crate) async fn recipe(cx: &Cx) -> StepResult<ResolvedRecipe> {
-    let sealed = cx.store().app_environment(cx.app.id).await?;
-    recipe_with(cx, &sealed)
+    recipe_with(cx, &settings_on_record(cx).await?)
 }
 
-/// The app's recipe with these settings, the text of a JSON object.
-pub(crate) fn recipe_with(cx: &Cx, sealed: &SecretString) -> StepResult<ResolvedRecipe> {
-    let fail = |message: String| {
-        StepError::Failed(Failure::new(
-            "recipe_unusable",
-            message,
-            "the catalog entry or the app's settings changed; remove the app and deploy it again",
-        ))
-    };
-    let entry = cx
-        .engine
-        .catalog()
-        .get(&cx.app.catalog_id)
-        .ok_or_else(|| fail(format!("the catalog has no {} any more", cx.app.catalog_id)))?;
-    let settings: BTreeMap<String, Value> = serde_json::from_str(sealed.expose_secret())
-        .map_err(|_| fail("the app's settings cannot be read".to_owned()))?;
-    entry.resolve(&settings).map_err(|e| fail(e.to_string()))
+/// The app's settings as they are on record, secrets too, by their `env`.
+pub(crate) async fn settings_on_record(cx: &Cx) -> StepResult<BTreeMap<String, Value>> {
+    let sealed = cx.store().app_environment(cx.app.id).await?;
+    serde_json::from_str(sealed.expose_secret())
+        .map_err(|_| unusable("the app's settings cannot be read".to_owned()))
+}
+
+/// The app's recipe with these settings.
+pub(crate) fn recipe_with(
+    cx: &Cx,
+    settings: &BTreeMap<String, Value>,
+) -> StepResult<ResolvedRecipe> {
+    let entry = cx.engine.catalog().get(&cx.app.catalog_id);
+    let gone = || unusable(format!("the catalog has no {} any more", cx.app.catalog_id));
+    let entry = entry.ok_or_else(gone)?;
+    entry.resolve(settings).map_err(|e| unusable(e.to_string()))
+}
+
+fn unusable(message: String) -> StepError {
+    StepError::Failed(Failure::new(
+        "recipe_unusable",
+        message,
+        "the catalog entry or the app's settings changed; remove the app and deploy it again",
+    ))
 }

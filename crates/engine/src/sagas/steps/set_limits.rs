@@ -51,6 +51,11 @@ impl StepAction for SetLimits {
         // Follows it to another node, or says that it is gone or another one.
         cx.must_be_ours(&guest).await?;
         let mut config = read(cx, &guest).await?;
+        let sent = cx.sent(Change::Limits, guest.place().vmid).await?;
+        if sent.did_nothing() {
+            // The next step goes by what this one leaves, which is what was seen, but for what this operation changed.
+            must_be(&config, &input.digest)?;
+        }
         let differing = limits_of(&config).differing(wanted);
         if !differing.is_empty() {
             must_be(&config, &input.digest)?;

@@ -412,10 +412,8 @@ mod tests {
 
     #[test]
     fn where_a_chain_ends_is_known_until_the_commit_and_never_from_what_was_taken_back() {
-        let Bench {
-            desk, dir: _kept, ..
-        } = Bench::new();
-        let desk = Arc::new(tokio::sync::Mutex::new(desk));
+        let bench = Bench::new();
+        let desk = Arc::new(tokio::sync::Mutex::new(bench.desk));
         let mut turn = Turn::new(desk.try_lock_owned().unwrap());
         for (seq, keep, expected) in [
             (1, true, None),
