@@ -8,6 +8,7 @@ use proximity_domain::app::StatusLabel;
 use proximity_domain::create::{ResourceRequest, Resources};
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
+use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::retry::RetryPolicy;
 use proximity_engine::commands::{Action, AdoptContainer, CreateApp, UpdateApp};
@@ -454,9 +455,9 @@ async fn an_app_that_is_not_well_is_no_failure_where_nothing_is_to_be_done() {
     let (_, vmid, before) = deployed(&w).await;
     w.pve.guests.lose_address(vmid);
     assert_eq!(update(&w, memory(64)).await, OperationState::Succeeded);
-    assert_eq!(w.pve.changes().len(), before, "nothing was sent");
-    let failed = failure(update(&w, memory(128)).await);
-    assert_eq!(failed.code, "health_failed");
+    assert_eq!(w.pve.changes().len(), before);
+    let failed = failure(update(&w, memory(128)).await).code;
+    assert_eq!(failed, "health_failed");
 }
 
 /// The others are read when it is at work: another update may have ended since it was decided.
@@ -482,14 +483,10 @@ async fn an_update_is_given_the_settings_it_was_asked_for_and_no_others() {
     let op = w.engine.update_app(&w.actor, "web", request).await.unwrap();
     let given = w.store.sealed_input(op.id).await.unwrap().unwrap();
     let given: Map<String, Value> = serde_json::from_str(given.expose_secret()).unwrap();
-    let values: Vec<&Value> = given.values().collect();
-    assert_eq!(values, [&json!("another")]);
+    assert_eq!(given.values().collect::<Vec<_>>(), [&json!("another")]);
     w.start_worker();
-    let ended = w.settled(op.id).await.unwrap();
-    assert_eq!(ended.state, OperationState::Succeeded);
-    let page = page(&w, vmid);
-    assert!(page.contains("another"), "{page}");
-    assert!(page.contains("small print"), "{page}");
+    assert_eq!(w.settled(op.id).await.unwrap().state, OperationState::Succeeded);
+    assert!(page(&w, vmid).contains("<p>another</p><p>small print</p>"));
 }
 
 #[tokio::test]
@@ -509,8 +506,12 @@ async fn a_call_whose_answer_is_lost_is_looked_for_and_not_sent_again() {
     assert_sound(&w).await;
 }
 
-/// Ends the worker while calls that end so hang, in this step if it changes something; the next one goes on.
-async fn dies_at(method: Method, path_end: &str, step: Option<u32>) {
+/// Ends the worker while calls that end so hang, in this step if it changes something: app, container and operation.
+async fn dead_at(
+    method: Method,
+    path_end: &str,
+    step: Option<u32>,
+) -> (TestWorld, AppRecord, u32, OperationId) {
     let mut w = world().await;
     let (app, vmid, _) = deployed(&w).await;
     w.stop_worker().await.unwrap();
@@ -529,8 +530,14 @@ async fn dies_at(method: Method, path_end: &str, step: Option<u32>) {
     w.until(hangs).await.unwrap();
     w.crash_worker().await;
     go_on.send_replace(true);
+    (w, app, vmid, op.id)
+}
+
+/// The next worker goes on.
+async fn dies_at(method: Method, path_end: &str, step: Option<u32>) {
+    let (mut w, app, vmid, op) = dead_at(method, path_end, step).await;
     w.start_worker();
-    let ended = w.settled(op.id).await.unwrap();
+    let ended = w.settled(op).await.unwrap();
     assert_eq!(ended.state, OperationState::Succeeded, "{path_end}");
     let expected = (json!(128), json!(2), "2G".to_owned());
     assert_eq!(shape(&w, vmid).await, expected);
@@ -550,6 +557,17 @@ async fn a_worker_that_dies_at_a_call_leaves_what_the_next_one_goes_on_with() {
     ] {
         dies_at(method, path_end, step).await;
     }
+}
+
+#[tokio::test]
+async fn settings_of_a_container_that_is_gone_hold_nobody_up() {
+    let (mut w, app, vmid, op) = dead_at(Method::Get, "/status/current", Some(2)).await;
+    w.pve.meddle(|world| world.forget_guest(vmid));
+    w.start_worker();
+    let ended = failure(w.settled(op).await.unwrap().state).code;
+    assert_eq!(ended, "container_missing");
+    assert_eq!(recorded(&w, &app).await.status.label(), StatusLabel::Error);
+    assert_sound(&w).await;
 }
 
 #[tokio::test]

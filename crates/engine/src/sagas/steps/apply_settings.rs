@@ -14,7 +14,7 @@ use super::install::carry_out_again;
 use super::set_limits::unreadable;
 use crate::catalog::ResolvedRecipe;
 use crate::commands::UpdateInput;
-use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
+use crate::saga::{Cx, Done, Look, StepAction, StepError, StepResult};
 
 pub(crate) struct ApplySettings;
 
@@ -37,7 +37,15 @@ impl StepAction for ApplySettings {
         if sent.is_empty() {
             return Ok(Effects::default());
         }
-        cx.must_be_ours(&guest).await?;
+        match cx.look(&guest).await? {
+            Look::Ours { .. } => {}
+            Look::Absent | Look::BeingCreated | Look::Foreign(_) | Look::Stranger(_) => {
+                return Ok(Effects {
+                    log: vec![cx.line(LogLevel::Warning, UNKNOWN)],
+                    ..Effects::default()
+                });
+            }
+        }
         if !cx.is_running(&guest).await? {
             return Err(stopped());
         }
@@ -48,6 +56,9 @@ impl StepAction for ApplySettings {
         Ok(effects)
     }
 }
+
+/// What is said where the container cannot be asked.
+const UNKNOWN: &str = "Whether the settings are as before is not known: the container on record is not there, or another one is";
 
 /// The recipe with the settings that are asked for in the place of those on record. The others are as they are on record now: nobody
 /// else changes them while this operation lives, and somebody may have before.

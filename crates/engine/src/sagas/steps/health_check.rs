@@ -53,7 +53,12 @@ pub(crate) struct CheckIfRunning;
 impl StepAction for CheckIfRunning {
     async fn act(&self, cx: &Cx, intent: &Value) -> StepResult<Done> {
         let guest = cx.must_have_guest().await?;
-        if !has_sent(cx).await? || !cx.is_running(&guest).await? {
+        if !has_sent(cx).await? {
+            return Ok(Done::nothing());
+        }
+        // What another container under this number is like says nothing.
+        cx.must_be_ours(&guest).await?;
+        if !cx.is_running(&guest).await? {
             return Ok(Done::nothing());
         }
         match CheckHealth.act(cx, intent).await {
