@@ -10,9 +10,6 @@ use crate::row::{Columns, damaged};
 use crate::sql::{Query, Row, Sql, Tx, query};
 use crate::store::Reader;
 
-/// How often a walk begins anew because what it was to read was cleared away meanwhile.
-const TRIES: u32 = 5;
-
 macro_rules! columns {
     () => {
         "at, kind, body, app_id, operation_id"
@@ -141,19 +138,20 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.walk_events(anchors)));
         }
-        let mut tries = 0;
+        let mut from = self.events_cut().await?;
         loop {
-            tries += 1;
-            let from = self.events_cut().await?;
             let walk = Walk::behind(from, anchors.clone());
             let walked = self.walk_on(walk, AFTER, pass).await?;
             let Err(broken) = walked else {
                 return Ok(walked);
             };
+            // Nothing is said of what was cleared away meanwhile: the walk begins anew behind it, and there is an end to what can be
+            // cleared.
             let cut = self.events_cut().await?;
-            if cut.seq < broken.seq() || cut == from || tries == TRIES {
+            if cut.seq < broken.seq() || cut == from {
                 return Ok(walked);
             }
+            from = cut;
         }
     }
 
