@@ -3,7 +3,7 @@
 //! Flow: read apps, routes and, for apps whose route is missing, whose dials fail or whose container was seen elsewhere, the
 //! guest's own addresses; then set or withdraw (of an archived app; of a stopped or failed one without a URL; of a running one
 //! that has no address any more).
-//! Guarantees: an app with a live operation is left to that operation; an address is used only if it is on the
+//! Guarantees: an app with a live operation is left to that operation, unless that is an update, which never touches its route; an address is used only if it is on the
 //! device with our MAC of a container that is ours; an unreadable view changes nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -171,7 +171,8 @@ enum Need {
 }
 
 fn need(app: &RoutedApp, route: Option<&RouteView>, seen: Option<Option<IpAddr>>) -> Option<Need> {
-    if app.worked_on {
+    // An update leaves the app's route alone, and the app goes on running: it is led to as before, also while the update is stuck.
+    if app.worked_on && app.status != StatusLabel::Updating {
         return None;
     }
     if !app.exposed {
@@ -179,7 +180,7 @@ fn need(app: &RoutedApp, route: Option<&RouteView>, seen: Option<Option<IpAddr>>
         return route.map(|_| Need::Close);
     }
     match app.status {
-        StatusLabel::Running => {
+        StatusLabel::Running | StatusLabel::Updating => {
             let leads = route.is_some_and(|r| {
                 let to_it = |to: SocketAddr| {
                     to.port() == app.guest_port && seen.is_none_or(|seen| seen == Some(to.ip()))
@@ -194,7 +195,6 @@ fn need(app: &RoutedApp, route: Option<&RouteView>, seen: Option<Option<IpAddr>>
         StatusLabel::Deploying
         | StatusLabel::Adopting
         | StatusLabel::Cloning
-        | StatusLabel::Updating
         | StatusLabel::Removing => None,
     }
 }
@@ -408,6 +408,32 @@ mod tests {
         };
         let address = usable_address(&[device], ours(), on_this_machine);
         address.map(|a| a.to_string())
+    }
+
+    #[test]
+    fn an_app_that_is_updated_is_led_to_and_no_other_that_is_worked_on() {
+        let needs = |status| {
+            let app = RoutedApp {
+                id: AppId(uuid::Uuid::from_u128(1)),
+                host: HostId(uuid::Uuid::from_u128(2)),
+                node: "pve1".parse().unwrap(),
+                status,
+                guest_port: 8080,
+                exposed: true,
+                has_url: true,
+                worked_on: true,
+            };
+            need(&app, None, None)
+        };
+        assert_eq!(needs(StatusLabel::Updating), Some(Need::Mend));
+        for status in [
+            StatusLabel::Running,
+            StatusLabel::Stopped,
+            StatusLabel::Deploying,
+            StatusLabel::Removing,
+        ] {
+            assert_eq!(needs(status), None, "{status:?}");
+        }
     }
 
     #[test]
