@@ -129,6 +129,19 @@ pub fn disk_step(now_bytes: u64, wanted_gib: Option<u32>) -> DiskStep {
     }
 }
 
+/// A request with what there is in the place of what it does not name, to be held against what the app's entry needs. Memory that is
+/// not asked for is not judged: the entry may have come to need more since, and that keeps nobody from changing something else.
+#[must_use]
+pub fn filled(asked: ResourceRequest, now: Resources, least_memory_mib: u64) -> ResourceRequest {
+    ResourceRequest {
+        memory_mib: asked
+            .memory_mib
+            .or(Some(now.memory_mib.max(least_memory_mib))),
+        cores: asked.cores.or(Some(now.cores)),
+        disk_gib: asked.disk_gib.or(Some(now.disk_gib)),
+    }
+}
+
 /// What is on record once a request is carried out.
 #[must_use]
 pub fn recorded_after(before: Resources, asked: ResourceRequest) -> Resources {
@@ -221,6 +234,23 @@ mod tests {
         assert_eq!(recorded_after_undo(before, Some(8), 4 * GIB), before);
         assert_eq!(recorded_after_undo(before, Some(8), 8 * GIB).disk_gib, 8);
         assert_eq!(recorded_after_undo(before, None, 8 * GIB), before);
+    }
+
+    #[test]
+    fn memory_is_judged_where_it_is_asked_for_alone() {
+        let now = Resources {
+            memory_mib: 64,
+            cores: 2,
+            disk_gib: 4,
+        };
+        let whole = filled(ResourceRequest::default(), now, 128);
+        assert_eq!(whole.memory_mib, Some(128));
+        assert_eq!((whole.cores, whole.disk_gib), (Some(2), Some(4)));
+        let asked = ResourceRequest {
+            memory_mib: Some(96),
+            ..ResourceRequest::default()
+        };
+        assert_eq!(filled(asked, now, 128).memory_mib, Some(96));
     }
 
     fn some() -> impl Strategy<Value = Option<u64>> {

@@ -12,7 +12,7 @@ use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::plan::size_text;
 use proximity_domain::recorded::RecordedGuest;
-use proximity_domain::update::{DiskStep, Limits, disk_step};
+use proximity_domain::update::{DiskStep, Limits, disk_step, filled};
 use proximity_pve::cluster::GuestStatus;
 use proximity_pve::lxc::LxcConfig;
 use proximity_store::records::{Actor, AppRecord, NewOperation, OperationRecord, RequestKey};
@@ -386,11 +386,7 @@ fn figures(
     app: &AppRecord,
     asked: ResourceRequest,
 ) -> Result<(), EngineError> {
-    let whole = ResourceRequest {
-        memory_mib: asked.memory_mib.or(Some(app.resources.memory_mib)),
-        cores: asked.cores.or(Some(app.resources.cores)),
-        disk_gib: asked.disk_gib.or(Some(app.resources.disk_gib)),
-    };
+    let whole = filled(asked, app.resources, entry.needs.min_memory_mib);
     create::resources(&entry.id, &entry.needs, whole)?;
     Ok(())
 }
