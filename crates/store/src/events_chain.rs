@@ -125,7 +125,7 @@ impl Reader {
     }
 
     /// Reads all events that are kept and holds them against their links, against the link of the last one that was cleared away,
-    /// and against the anchors, whatever their order: their head, or the first break. Anchors of what was cleared away say nothing.
+    /// and against the anchors, whatever their order: their head, or the first break. Anchors of what went before that one say nothing.
     ///
     /// **Guarantees.** As [`Reader::verify_audit`]; what is cleared away meanwhile is no break.
     ///
@@ -140,7 +140,10 @@ impl Reader {
         }
         let mut from = self.events_cut().await?;
         loop {
-            let walk = Walk::behind(from, anchors.clone());
+            let walk = match Walk::behind_cut(from, anchors.clone()) {
+                Ok(walk) => walk,
+                Err(broken) => return Ok(Err(broken)),
+            };
             let walked = self.walk_on(walk, AFTER, pass).await?;
             let Err(broken) = walked else {
                 return Ok(walked);

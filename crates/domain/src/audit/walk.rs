@@ -114,6 +114,21 @@ impl Walk {
         }
     }
 
+    /// As [`Self::behind`], of a chain whose beginning was cleared away; `cut` is the last entry that went.
+    ///
+    /// # Errors
+    /// [`Break::MadeAnew`] if an anchor names that entry with another link than is kept of it.
+    pub fn behind_cut(cut: Head, anchors: Vec<Head>) -> Result<Self, Break> {
+        let differs = |anchor: &Head| anchor.seq == cut.seq && anchor.link != cut.link;
+        if anchors.iter().any(differs) {
+            return Err(Break::MadeAnew {
+                seq: cut.seq,
+                anchored: cut.seq,
+            });
+        }
+        Ok(Self::behind(cut, anchors))
+    }
+
     /// How far it is.
     #[must_use]
     pub fn head(&self) -> Head {
@@ -428,5 +443,22 @@ mod tests {
             walked(&written_on, anchors),
             Err(Break::MadeAnew { seq, anchored })
         );
+    }
+
+    #[test]
+    fn what_is_kept_of_the_last_entry_that_was_cleared_away_is_held_against_its_anchor() {
+        let cut = Head {
+            seq: 3,
+            link: entry(3).link(Link::GENESIS),
+        };
+        let other = Head {
+            link: Link::GENESIS,
+            ..cut
+        };
+        let begins = |anchors| Walk::behind_cut(cut, anchors).map(|walk| walk.head());
+        assert_eq!(begins(vec![cut]), Ok(cut));
+        let (seq, anchored) = (cut.seq, cut.seq);
+        let broken = Err(Break::MadeAnew { seq, anchored });
+        assert_eq!(begins(vec![cut, other]), broken);
     }
 }

@@ -96,7 +96,7 @@ impl State {
             seq: self.cleared_events(),
             link: self.cut.get(&()).copied().unwrap_or(Link::GENESIS),
         };
-        let mut walk = Walk::behind(cut, anchors);
+        let mut walk = Walk::behind_cut(cut, anchors)?;
         for row in later(&self.events, cut.seq) {
             let link = self.event_links.get(&row.0).map(Link::to_string);
             walk.pass(&EventTexts::of(row).entry(row), link.as_deref())?;
