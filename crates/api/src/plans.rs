@@ -65,7 +65,7 @@ pub struct Plan {
     pub applied_at: Option<Timestamp>,
     /// Names what was wanted.
     pub digest: String,
-    /// Names the state it was made from: where that is another one, so is this.
+    /// Names the state it was made from: where anything of it is another one that the plan follows from, so is this.
     pub basis: String,
     /// Removal was planned of apps that no document names.
     pub prune: bool,

@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 
 use super::basis::digest;
 use super::compare::{self, Compared};
-use super::namesakes::{self, Namesake};
+use super::fact::Fact;
+use super::namesakes;
 use super::state::{Observed, Recorded, Sight, State};
 use super::waits::{Node, waits};
 use super::wanted::{Wanted, WantedAdopted, WantedApp, WantedKind};
 use super::{Act, Change, Downtime, Obstacle, Place, Plan};
 use crate::app::{AppClass, StatusLabel};
 use crate::ids::{HostId, Vmid};
-use crate::names::{Hostname, SecretName};
+use crate::names::Hostname;
 
 /// A plan, and what it does not know for certain.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +42,7 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
     }
     // In whichever order documents come, they say the same.
     judged.sort_by(|a, b| a.change.name.cmp(&b.change.name));
-    let basis = digest(judged.iter().map(|one| &one.fact));
+    let basis = digest(judged.iter().map(|one| one.fact.ground(&one.change)));
     let mut by_name: Vec<&Wanted> = wanted.iter().collect();
     by_name.sort_by(|a, b| a.name.cmp(&b.name));
     let asked = by_name.into_iter().map(Asked::Wanted);
@@ -91,19 +92,6 @@ struct Judged<'a> {
 enum Asked<'a> {
     Wanted(&'a Wanted),
     Prune(bool),
-}
-
-/// All that a decision stands on.
-#[derive(Serialize)]
-struct Fact<'a> {
-    name: &'a Hostname,
-    recorded: Vec<&'a Recorded>,
-    sight: Option<Sight<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    namesakes: Vec<&'a Namesake>,
-    /// The versions of the secrets that are wanted; none of one that there is not.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    secrets: BTreeMap<&'a SecretName, Option<&'a i64>>,
 }
 
 struct Decider<'a> {

@@ -6,6 +6,7 @@
 mod basis;
 mod compare;
 mod decide;
+mod fact;
 mod namesakes;
 mod size;
 mod state;
@@ -38,7 +39,8 @@ pub use wanted::{Wanted, WantedAdopted, WantedApp, WantedKind, WantedSetting};
 pub struct Plan {
     /// Names what was wanted, SHA-256 in hexadecimal digits.
     pub digest: String,
-    /// Names the state the plan was made from, likewise: of all that was looked at, and of nothing else.
+    /// Names the state the plan was made from, likewise: as much of what was looked at as the plan follows from, and nothing that
+    /// changes by itself and decides nothing.
     pub basis: String,
     /// Apps that no document names are removed.
     pub prune: bool,

@@ -1,3 +1,4 @@
+mod basis;
 mod held_back;
 mod made_of;
 mod namesakes;
@@ -481,35 +482,6 @@ fn an_adopted_app_is_changed_in_the_record_and_its_container_is_left() {
         (renamed.act, paths(&renamed)),
         (Act::Update, vec![("name", Source::Documents)])
     );
-}
-
-#[test]
-fn the_basis_names_the_state_and_nothing_else() {
-    let apps = || {
-        vec![
-            recorded("web", 105, AppClass::Native),
-            recorded("other", 106, AppClass::Native),
-        ]
-    };
-    let first = state(apps());
-    let basis = |state: &State| decide(&[app("web", 0)], state, false).plan.basis;
-    assert_eq!(basis(&first), basis(&state(apps())));
-    let mut other = state(apps());
-    other.recorded[1].resources.memory_mib = 7;
-    assert_eq!(basis(&first), basis(&other), "it was not looked at");
-    // How large a file system shows itself changes by itself.
-    let mut seen = listed();
-    seen.listed_disk_bytes = Some(8 * GIB / 100 * 96);
-    sees(&mut other, 105, seen);
-    assert_eq!(basis(&first), basis(&other));
-    let mut moved = first.clone();
-    moved.recorded[0].status = StatusLabel::Stopped;
-    assert_ne!(basis(&first), basis(&moved));
-    let mut seen = listed();
-    seen.power = Some(WantedPower::Stopped);
-    let mut stopped = first.clone();
-    sees(&mut stopped, 105, seen);
-    assert_ne!(basis(&first), basis(&stopped));
 }
 
 #[test]
