@@ -24,7 +24,7 @@ pub enum Refusal {
     /// What it was made from has changed.
     #[error("what the plan was made from has changed since")]
     Outdated,
-    /// Changes cannot be made as things are.
+    /// Changes cannot be made as things are, or not with the rights of the token.
     #[error("something keeps {} of the changes from being made: {}", changes.len(), listed(changes))]
     Obstructed {
         /// Of each of them, what does.
@@ -151,10 +151,9 @@ pub fn may_apply(
     if shown.digest != now.digest || shown.basis != now.basis || !acts(shown).eq(acts(now)) {
         return Err(Refusal::Outdated);
     }
-    let obstructed = now.changes.iter().filter(|one| !one.obstacles.is_empty());
-    let changes: Vec<_> = obstructed
-        .map(|one| (one.name.clone(), one.obstacles.clone()))
-        .collect();
+    let held_back = now.changes.iter();
+    let held_back = held_back.map(|one| (one.name.clone(), in_the_way(one)));
+    let changes: Vec<_> = held_back.filter(|(_, all)| !all.is_empty()).collect();
     if !changes.is_empty() {
         return Err(Refusal::Obstructed { changes });
     }
@@ -203,7 +202,25 @@ fn acts(plan: &Plan) -> impl Iterator<Item = (&Hostname, Act, &[FieldDiff], &[St
     })
 }
 
-/// Fields of an update that cannot be changed where the app is.
+/// What keeps a change from being done, with what the token lacks that would do it, which would be refused half-way.
+fn in_the_way(change: &Change) -> Vec<Obstacle> {
+    let lacks = (!change.lacks.is_empty()).then(|| {
+        let host = change.place.host.as_ref();
+        let of_host = host.map(|host| format!(" --host {host}"));
+        Obstacle::new(
+            "token_too_narrow",
+            format!("the token lacks {}", change.lacks.join(", ")),
+            format!(
+                "give it these rights; proximity doctor{} shows the commands",
+                of_host.unwrap_or_default()
+            ),
+        )
+    });
+    change.obstacles.iter().cloned().chain(lacks).collect()
+}
+
+/// Fields of an update that cannot be changed where the app is. A disk that grows is shown with both its sizes, and applying that plan
+/// is the word that it may.
 fn unsupported(change: &Change, spec: Option<&DesiredSpec>) -> Vec<String> {
     if change.act != Act::Update {
         return Vec::new();
@@ -212,14 +229,15 @@ fn unsupported(change: &Change, spec: Option<&DesiredSpec>) -> Vec<String> {
         Some(DesiredSpec::AdoptedApp(spec)) => spec.expose,
         Some(DesiredSpec::App(_)) | None => false,
     };
-    let can = |path: &str| match (change.class, path) {
+    let can = |field: &FieldDiff| match (change.class, field.path.as_str()) {
         (_, "power") | (AppClass::Adopted, "expose" | "guard") => true,
         // The port is named where the gateway is led to it, and nowhere else.
         (AppClass::Adopted, "port") => is_led_to,
         (AppClass::Native, "memory" | "cores" | "rootfs") => true,
-        (AppClass::Native, path) if path.starts_with("settings.") => true,
-        (AppClass::Native | AppClass::Adopted, _) => false,
+        // One that the catalog knows no more is in no recipe that could take it away.
+        (AppClass::Native, path) => path.starts_with("settings.") && field.to.is_some(),
+        (AppClass::Adopted, _) => false,
     };
-    let fields = change.fields.iter().map(|field| &field.path);
-    fields.filter(|path| !can(path)).cloned().collect()
+    let fields = change.fields.iter().filter(|field| !can(field));
+    fields.map(|field| field.path.clone()).collect()
 }

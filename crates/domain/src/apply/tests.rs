@@ -281,15 +281,7 @@ fn a_plan_whose_state_moved_is_not_applied() {
 
 #[test]
 fn what_keeps_changes_back_is_told_of_all_of_them() {
-    let native = [
-        "node",
-        "power",
-        "memory",
-        "cores",
-        "rootfs",
-        "settings.TITLE",
-    ];
-    let mut first = change(0, Act::Update, AppClass::Native, &native);
+    let mut first = change(0, Act::Update, AppClass::Native, &["node", "power"]);
     let adopted = ["guard", "port", "expose", "type"];
     let mut second = change(1, Act::Update, AppClass::Adopted, &adopted);
     let shown = plan(vec![first.clone(), second.clone()]);
@@ -306,6 +298,35 @@ fn what_keeps_changes_back_is_told_of_all_of_them() {
     assert_eq!(refusal.fields().len(), 2);
     assert!(refusal.to_string().contains("app-0, app-1"));
     assert_eq!(refusal.fields()["app-1"], "it works; wait");
+}
+
+#[test]
+fn an_app_of_the_catalog_is_changed_where_it_is() {
+    let paths = ["memory", "cores", "rootfs", "settings.TITLE", "power"];
+    let mut shown = plan(vec![change(0, Act::Update, AppClass::Native, &paths)]);
+    assert_eq!(judge(&shown, Consent::default()), Ok(()));
+    // The catalog has no such setting any more.
+    shown.changes[0].fields[3].to = None;
+    let refusal = judge(&shown, Consent::default()).unwrap_err();
+    assert_eq!(refusal.code(), "plan_unsupported");
+    assert_eq!(refusal.fields()["app-0"], "settings.TITLE");
+}
+
+#[test]
+fn what_the_token_may_not_do_is_not_begun() {
+    let mut one = change(0, Act::Create, AppClass::Native, &[]);
+    one.lacks = vec!["VM.Allocate on /pool/apps".to_owned()];
+    one.place.host = Some("home".parse().unwrap());
+    let other = change(1, Act::Create, AppClass::Native, &[]);
+    let refusal = judge(&plan(vec![one, other]), Consent::default()).unwrap_err();
+    assert_eq!(refusal.code(), "plan_obstructed");
+    let fields = refusal.fields();
+    assert_eq!(fields.len(), 1, "{fields:?}");
+    let told = &fields["app-0"];
+    assert!(
+        told.contains("VM.Allocate on /pool/apps") && told.contains("--host home"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -58,6 +58,7 @@ pub(super) fn app(
     compared.node(wanted, recorded, seen);
     compared.settings(wanted, recorded, secrets);
     compared.power(wanted.power, recorded.status, seen);
+    compared.at_rest(wanted.power, seen);
     if seen.is_some_and(|seen| seen.by == SeenBy::List) && !compared.fields.is_empty() {
         compared.is_doubtful = true;
     }
@@ -270,6 +271,21 @@ impl Compared {
                 "it cannot be told whether its container runs",
                 "look at its node with: proximity nodes",
             )),
+        }
+    }
+
+    /// Settings are changed inside a container that runs, or is to run.
+    fn at_rest(&mut self, wanted: Option<WantedPower>, seen: Option<&Observed>) {
+        let rests = seen.is_some_and(|seen| seen.power == Some(WantedPower::Stopped));
+        let stays = wanted != Some(WantedPower::Running);
+        let mut fields = self.fields.iter();
+        let of_settings = fields.any(|field| field.path.starts_with("settings."));
+        if rests && stays && of_settings && !self.needs_another {
+            self.obstacles.push(Obstacle::new(
+                "app_stopped",
+                "it does not run, and its settings are changed inside its container",
+                "write `power: running`, or start it first",
+            ));
         }
     }
 

@@ -73,3 +73,28 @@ fn of_what_is_as_wanted_it_is_counted_whose_secrets_were_not_compared() {
     let plan = decide(&[secret, app("other", 0)], &known, false).plan;
     assert_eq!((plan.unchanged, plan.uncompared), (2, 1));
 }
+
+#[test]
+fn settings_of_an_app_that_does_not_run_wait_until_it_is_to_run() {
+    let mut known = state(vec![recorded("web", 105, AppClass::Native)]);
+    let mut seen = read();
+    seen.power = Some(WantedPower::Stopped);
+    sees(&mut known, 105, seen);
+    let mut wanted = app("web", 0);
+    let title = WantedSetting::Open(json!("bye"));
+    let settings = &mut spec(&mut wanted).settings;
+    settings.insert("TITLE".to_owned(), title);
+    for (power, told) in [
+        (None, vec!["app_stopped"]),
+        (Some(WantedPower::Stopped), vec!["app_stopped"]),
+        (Some(WantedPower::Running), vec![]),
+    ] {
+        spec(&mut wanted).power = power;
+        let change = only(std::slice::from_ref(&wanted), &known, false);
+        assert_eq!((change.act, codes(&change)), (Act::Update, told));
+    }
+    // Limits are changed either way.
+    let mut wanted = app("web", 0);
+    spec(&mut wanted).resources.memory_mib = 1024;
+    assert!(only(&[wanted], &known, false).obstacles.is_empty());
+}
