@@ -43,10 +43,6 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
     // In whichever order documents come, they say the same.
     judged.sort_by(|a, b| a.change.name.cmp(&b.change.name));
     let basis = digest(judged.iter().map(|one| one.fact.ground(&one.change)));
-    let mut by_name: Vec<&Wanted> = wanted.iter().collect();
-    by_name.sort_by(|a, b| a.name.cmp(&b.name));
-    let asked = by_name.into_iter().map(Asked::Wanted);
-    let asked = digest(asked.chain([Asked::Prune(prune)]));
     decider.put_in_order(&mut judged, wanted);
     let (mut changes, mut doubts) = (Vec::new(), Vec::new());
     let (mut unchanged, mut uncompared) = (0, 0);
@@ -65,7 +61,7 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
         }
     }
     let plan = Plan {
-        digest: asked,
+        digest: asked(wanted, prune),
         basis,
         prune,
         changes,
@@ -75,6 +71,15 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
         rollback: None,
     };
     Decided { plan, doubts }
+}
+
+/// Names what is wanted, as a plan of it does ([`Plan::digest`]): in whichever order, SHA-256 in hexadecimal digits.
+#[must_use]
+pub fn asked(wanted: &[Wanted], prune: bool) -> String {
+    let mut by_name: Vec<&Wanted> = wanted.iter().collect();
+    by_name.sort_by(|a, b| a.name.cmp(&b.name));
+    let wanted = by_name.into_iter().map(Asked::Wanted);
+    digest(wanted.chain([Asked::Prune(prune)]))
 }
 
 /// One app, decided.

@@ -27,7 +27,7 @@ use crate::observe::Brake;
 use crate::rollback::Rollback;
 
 pub use basis::digest;
-pub use decide::{Decided, decide};
+pub use decide::{Decided, asked, decide};
 pub use namesakes::{MarkSeen, Namesake};
 pub use size::{size_bytes, size_text};
 pub use state::{Figure, HostSight, Observed, Recorded, SeenBy, Sight, State};

@@ -11,6 +11,7 @@ use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::plan::{
     Change, Task, Wanted, WantedAdopted, WantedApp, WantedKind, WantedSetting, Wish,
 };
+use proximity_domain::time::Timestamp;
 use proximity_store::applies::{ApplyChange, ApplyFence, ApplyRecord, ChangeEnd};
 use proximity_store::error::StoreError;
 use proximity_store::exposure::Exposure;
@@ -25,7 +26,7 @@ use crate::commands::{Action, AdoptContainer, CreateApp, Deadline, UpdateApp};
 use crate::engine::Engine;
 use crate::error::EngineError;
 
-/// A key is kept for a day; what was begun before that is not looked for by it.
+/// A key is kept for a day; what was begun before that is told by what is written down of the change alone.
 const KEYS_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// How far a change came.
@@ -68,18 +69,23 @@ pub(super) struct Doer<'a> {
     /// The app that the change made.
     made: Option<AppId>,
     operation: Option<OperationId>,
+    /// The next thing was begun after that, if it was.
+    since: Option<Timestamp>,
 }
 
 /// One thing that is done, and what it is about.
 struct Step<'a> {
     /// Its place among those of its change.
     at: usize,
-    is_last: bool,
     task: &'a Task,
+    /// Those that come after it.
+    later: &'a [Task],
     /// The app was taken over by the same change, so that its power is just read.
     is_new: bool,
     planned: &'a Change,
     wanted: Option<&'a Wanted>,
+    /// Something else is wanted by now than was planned.
+    is_other: bool,
 }
 
 impl<'a> Doer<'a> {
@@ -97,6 +103,7 @@ impl<'a> Doer<'a> {
             app: None,
             made: None,
             operation: change.operation,
+            since: change.started_at,
         }
     }
 
@@ -109,12 +116,12 @@ impl<'a> Doer<'a> {
         planned: Result<&Planned, &Failure>,
     ) -> Result<Done, StoreError> {
         let known = planned.map_err(Clone::clone);
-        let known = known.and_then(|planned| planned.change(self.change.position));
+        let known = known.and_then(|planned| Ok((planned, planned.change(self.change.position)?)));
         let end = match known {
-            Ok((planned, wanted, tasks)) => {
+            Ok((all, (planned, wanted, tasks))) => {
                 // The app that was planned for, and no other that has come in its place.
                 self.app = planned.app;
-                self.all(planned, wanted, &tasks).await?
+                self.all(planned, (wanted, all.is_other), &tasks).await?
             }
             Err(why) => Some(ChangeEnd::Failed(why)),
         };
@@ -128,18 +135,19 @@ impl<'a> Doer<'a> {
     async fn all(
         &mut self,
         planned: &Change,
-        wanted: Option<&Wanted>,
+        (wanted, is_other): (Option<&Wanted>, bool),
         tasks: &[Task],
     ) -> Result<Option<ChangeEnd>, StoreError> {
         let mut is_new = false;
         for (at, task) in tasks.iter().enumerate() {
             let step = Step {
                 at,
-                is_last: at + 1 == tasks.len(),
                 task,
+                later: tasks.get(at + 1..).unwrap_or_default(),
                 is_new,
                 planned,
                 wanted,
+                is_other,
             };
             match self.one(&step).await? {
                 Came::Done => is_new |= *task == Task::Adopt,
@@ -165,8 +173,17 @@ impl<'a> Doer<'a> {
         if let Some(resource) = made {
             return self.found(step, &resource).await;
         }
-        if self.is_forgotten() {
-            return self.unknown().await;
+        if step.task.is_an_operation() {
+            if self.is_forgotten() {
+                let written = self.written(step).await?;
+                return match written {
+                    Some(came) => Ok(came),
+                    None => self.unknown().await,
+                };
+            }
+            if step.is_other {
+                return Ok(Came::Failed(is_other()));
+            }
         }
         Place::Asking.pass();
         let begun = Box::pin(self.begin(step, key)).await;
@@ -202,10 +219,32 @@ impl<'a> Doer<'a> {
         }
     }
 
-    /// It was begun so long ago that no key tells what was done for it.
+    /// It may have been begun so long ago that no key tells it any more.
     fn is_forgotten(&self) -> bool {
-        let begun = self.change.started_at;
+        let begun = self.since;
         begun.is_some_and(|at| self.engine.now().0.saturating_sub(at.0) >= KEYS_MS)
+    }
+
+    /// How far it is by what is written down of the change, for as long as there is the apply: the app that was made, and the operation
+    /// that was begun last, whose kind tells for which of its things. `None`: that does not tell it.
+    async fn written(&mut self, step: &Step<'_>) -> Result<Option<Came>, StoreError> {
+        let makes = matches!(step.task, Task::Create | Task::Adopt);
+        let made = self.change.app.filter(|app| step.planned.app != Some(*app));
+        if let Some(app) = made.filter(|_| makes) {
+            return self.found(step, &app.to_string()).await.map(Some);
+        }
+        let last = match self.change.operation {
+            Some(id) => self.engine.store().operation(id).await?,
+            None => None,
+        };
+        let Some(last) = last else { return Ok(None) };
+        if !makes && kind(step.task) == Some(last.kind) {
+            return self.found(step, &last.id.to_string()).await.map(Some);
+        }
+        // Nothing is begun before what comes before it is done.
+        let mut later = step.later.iter();
+        let is_later = later.any(|task| kind(task) == Some(last.kind));
+        Ok(is_later.then_some(Came::Done))
     }
 
     /// Waits for what is under way, and begins nothing more.
@@ -238,13 +277,9 @@ impl<'a> Doer<'a> {
             Task::Create | Task::Adopt => {
                 let app: AppId = resource.parse().map_err(|_| damaged())?;
                 (self.app, self.made) = (Some(app), Some(app));
-                let kind = match step.task {
-                    Task::Adopt => OperationKind::Adopt,
-                    _ => OperationKind::Deploy,
-                };
                 let filter = OperationFilter {
                     app: Some(app),
-                    kind: Some(kind),
+                    kind: kind(step.task),
                     limit: 1,
                     ..OperationFilter::default()
                 };
@@ -257,8 +292,12 @@ impl<'a> Doer<'a> {
             }
         };
         let operation = operation.ok_or_else(damaged)?;
+        let is_done = operation.state == OperationState::Succeeded;
+        if is_done {
+            self.since = operation.finished_at.or(self.since);
+        }
         // Of one that is done and has others behind it the later ones are told.
-        let is_told = step.is_last || operation.state != OperationState::Succeeded;
+        let is_told = step.later.is_empty() || !is_done;
         self.write_down(is_told.then_some(operation.id)).await?;
         Ok(came(operation))
     }
@@ -488,6 +527,29 @@ fn is_so(app: &AppRecord, wanted: WantedPower) -> bool {
         | StatusLabel::Removing
         | StatusLabel::Error => false,
     }
+}
+
+/// Which operation carries it out; no two of those of one change are of the same kind.
+fn kind(task: &Task) -> Option<OperationKind> {
+    match task {
+        Task::Create => Some(OperationKind::Deploy),
+        Task::Adopt => Some(OperationKind::Adopt),
+        Task::Remove => Some(OperationKind::Remove),
+        Task::Forget => Some(OperationKind::Forget),
+        Task::Update(_) => Some(OperationKind::Update),
+        Task::Power(WantedPower::Running) => Some(OperationKind::Start),
+        Task::Power(WantedPower::Stopped) => Some(OperationKind::Stop),
+        Task::Guard(_) | Task::Expose(_) | Task::Hide => None,
+    }
+}
+
+/// Nothing is begun that nobody was shown.
+fn is_other() -> Failure {
+    Failure::new(
+        "plan_outdated",
+        "the catalog or the host entries have changed since it was planned, so that something else would be done",
+        "plan again, and look at what is left to do",
+    )
 }
 
 fn failed(error: &EngineError) -> Came {

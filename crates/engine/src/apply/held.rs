@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, join_all};
 use proximity_domain::apply::{ApplyState, ChangeState, Next, Order};
 use proximity_domain::failure::Failure;
 use proximity_domain::names::Hostname;
-use proximity_domain::plan::{Change, Task, Wanted, tasks};
+use proximity_domain::plan::{Change, Task, Wanted, asked, tasks};
 use proximity_domain::time::{Monotonic, Timestamp};
 use proximity_store::applies::{ApplyChange, ApplyFence, ApplyRecord, ChangeEnd};
 use proximity_store::error::StoreError;
@@ -57,6 +57,8 @@ struct Read {
 pub(super) struct Planned {
     changes: Vec<Change>,
     wanted: BTreeMap<Hostname, Wanted>,
+    /// The documents want something else by now, for what they leave out is the catalog's.
+    pub(super) is_other: bool,
 }
 
 impl Planned {
@@ -320,9 +322,11 @@ async fn planned(engine: &Engine, apply: &ApplyRecord) -> Result<Planned, Engine
     let documents = store.plan_documents(apply.plan).await?;
     let documents = documents.ok_or_else(|| gone("plan with documents"))?;
     let wanted = engine.wanted_of(&documents).await?;
+    let is_other = asked(&wanted, kept.plan.prune) != kept.plan.digest;
     let by_name = wanted.into_iter().map(|one| (one.name.clone(), one));
     Ok(Planned {
         changes: kept.plan.changes,
         wanted: by_name.collect(),
+        is_other,
     })
 }

@@ -10,6 +10,7 @@ mod hands;
 mod in_place;
 mod policies;
 mod round_trip;
+mod later;
 mod takes_over;
 
 use std::collections::BTreeMap;

@@ -91,3 +91,15 @@ fn an_app_whose_record_alone_changes_is_not_bound_to_its_container() {
     }
     assert_ne!(basis(&wanted, &first), basis(&wanted, &read_now));
 }
+
+#[test]
+fn what_is_wanted_has_the_same_name_without_a_plan() {
+    let wanted = [app("web", 0), app("api", 0)];
+    let turned = [app("api", 0), app("web", 0)];
+    let plan = decide(&wanted, &state(vec![]), false).plan;
+    assert_eq!(asked(&turned, false), plan.digest);
+    assert_ne!(asked(&wanted, true), plan.digest);
+    let mut other = app("web", 0);
+    spec(&mut other).resources.memory_mib = 1024;
+    assert_ne!(asked(&[other, app("api", 0)], false), plan.digest);
+}
