@@ -8,7 +8,7 @@ use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, ApplyId, Epoch, HolderId, OperationId, PlanId, TokenId};
 use proximity_domain::names::{Hostname, SecretName};
-use proximity_domain::plan::{Act as PlannedAct, Plan};
+use proximity_domain::plan::{Act as PlannedAct, Change, Plan};
 use proximity_domain::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -147,9 +147,12 @@ pub(crate) struct KeptChange {
     pub(crate) change: ApplyChange,
     /// What is wanted of the app once the change is done; nothing of one that is removed.
     pub(crate) spec: Option<DesiredSpec>,
-    /// The secrets of the spec, with the versions that were there when it was started; 0 = not started.
+    /// The secrets of the spec, with the versions that were there when it was started; 0 = not started, [`STAYS`] = it puts none in.
     pub(crate) secrets: BTreeMap<SecretName, i64>,
 }
+
+/// In place of a version: the change does not put the secret in, so that it stays the one that was put in before.
+pub(crate) const STAYS: i64 = -1;
 
 /// By which names what people do to applies is audited.
 pub(crate) const STARTED: &str = "apply.start";
@@ -261,7 +264,8 @@ pub(crate) fn planned(apply: ApplyId, plan: &Plan, documents: &Documents) -> Vec
             PlannedAct::Forget | PlannedAct::Destroy => (ChangeState::Waiting, None),
         };
         let secrets = spec.map(DesiredSpec::secrets).unwrap_or_default();
-        let secrets = secrets.into_iter().map(|name| (name, 0));
+        let version = if puts_in(change) { 0 } else { STAYS };
+        let secrets = secrets.into_iter().map(|name| (name, version));
         let change = ApplyChange {
             position,
             name: change.name.clone(),
@@ -285,6 +289,37 @@ pub(crate) fn planned(apply: ApplyId, plan: &Plan, documents: &Documents) -> Vec
     each.collect()
 }
 
+/// Whether a change puts the secrets of its app in: all of them, with whatever setting is changed.
+fn puts_in(change: &Change) -> bool {
+    match change.act {
+        PlannedAct::Create | PlannedAct::Replace => true,
+        PlannedAct::Update => {
+            let mut fields = change.fields.iter();
+            fields.any(|field| field.path.starts_with("settings."))
+        }
+        PlannedAct::Adopt | PlannedAct::Forget | PlannedAct::Destroy | PlannedAct::NoOp => false,
+    }
+}
+
+/// Writes down which secrets a change puts in that is started.
+pub(crate) fn put_in(
+    secrets: &mut BTreeMap<SecretName, i64>,
+    versions: &BTreeMap<SecretName, i64>,
+) {
+    for (name, version) in secrets {
+        if *version != STAYS {
+            *version = versions.get(name).copied().unwrap_or(0);
+        }
+    }
+}
+
+/// The version of a secret that was put into this app before, and into no other of its name; 0 = not known.
+fn before_it(before: Option<&DesiredRecord>, app: Option<AppId>, secret: &SecretName) -> i64 {
+    let before = before.filter(|before| before.app == app);
+    let version = before.and_then(|before| before.secrets.get(secret));
+    version.copied().unwrap_or(0)
+}
+
 /// The apps that stay as they are, with what is wanted of them.
 pub(crate) fn standing<'a>(
     plan: &'a Plan,
@@ -304,10 +339,9 @@ pub(crate) fn stands(
     before: Option<&DesiredRecord>,
     by: &ApplyRecord,
 ) -> DesiredRecord {
-    let version = |secret: &SecretName| before.and_then(|before| before.secrets.get(secret));
     let secrets = spec.secrets().into_iter();
     let secrets = secrets.map(|secret| {
-        let version = version(&secret).copied().unwrap_or(0);
+        let version = before_it(before, app, &secret);
         (secret, version)
     });
     DesiredRecord {
@@ -318,12 +352,25 @@ pub(crate) fn stands(
     }
 }
 
-/// What is recorded of an app whose change is done.
-pub(crate) fn became(kept: &KeptChange, by: &ApplyRecord, now: Timestamp) -> DesiredRecord {
+/// What is recorded of an app whose change is done. `before` is what was wanted of its name.
+pub(crate) fn became(
+    kept: &KeptChange,
+    before: Option<&DesiredRecord>,
+    by: &ApplyRecord,
+    now: Timestamp,
+) -> DesiredRecord {
+    let app = kept.change.app;
+    let secrets = kept.secrets.iter().map(|(secret, version)| {
+        let version = match *version {
+            STAYS => before_it(before, app, secret),
+            version => version,
+        };
+        (secret.clone(), version)
+    });
     DesiredRecord {
-        app: kept.change.app,
+        app,
         spec: kept.spec.clone(),
-        secrets: kept.secrets.clone(),
+        secrets: secrets.collect(),
         ..nothing(&kept.change.name, by, now)
     }
 }

@@ -5,10 +5,12 @@ use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::time::Timestamp;
 
-use crate::applies::{ApplyChange, ApplyFence, ApplyRecord, ChangeEnd, KeptChange, became, over};
+use crate::applies::{
+    ApplyChange, ApplyFence, ApplyRecord, ChangeEnd, KeptChange, became, over, put_in,
+};
 use crate::apply_claims::held;
 use crate::apply_rows::{existing, kept, of_apply};
-use crate::desired::want;
+use crate::desired::{newest, want};
 use crate::error::StoreError;
 use crate::journal::add_event;
 use crate::row::to_json;
@@ -122,7 +124,9 @@ impl Store {
             match &how {
                 ChangeEnd::Done => {
                     write_end(tx, &record, position, (ChangeState::Done, None), now).await?;
-                    want(tx, sealer, became(&found, &record, now), now).await
+                    let before = newest(tx, sealer, &found.change.name).await?;
+                    let wanted = became(&found, before.as_ref(), &record, now);
+                    want(tx, sealer, wanted, now).await
                 }
                 ChangeEnd::Failed(why) => {
                     let failed = (ChangeState::Failed, Some(why));
@@ -183,9 +187,7 @@ async fn start(
     for at in &next.start {
         let mut found = at_position(tx, sealer, record, *at).await?;
         refuse_unless(&found.change, ChangeState::Waiting, "be started")?;
-        for (name, version) in &mut found.secrets {
-            *version = versions.get(name).copied().unwrap_or(0);
-        }
+        put_in(&mut found.secrets, &versions);
         query(
             "UPDATE apply_changes SET state = 'started', started_at = $3, secrets = $4 \
              WHERE apply_id = $1 AND position = $2",

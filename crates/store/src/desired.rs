@@ -254,7 +254,8 @@ pub(crate) async fn all(tx: &mut Tx, sealer: &Sealer) -> Result<Vec<DesiredRecor
     each(&rows, |row| record(sealer, row))
 }
 
-async fn newest(
+/// The newest revision of what is wanted of a name.
+pub(crate) async fn newest(
     tx: &mut Tx,
     sealer: &Sealer,
     name: &Hostname,

@@ -15,7 +15,7 @@ use super::state::State;
 use crate::applies::{
     APPLIES_KEPT, ApplyChange, ApplyFence, ApplyRecord, ChangeEnd, ClaimableApply, KeptChange,
     NewApply, OpenChange, STARTED, STOPPED, became, begun, details, no_apply, no_documents,
-    no_plan, over, overlap, planned, standing, stands, started, stops,
+    no_plan, over, overlap, planned, put_in, standing, stands, started, stops,
 };
 use crate::apply_changes::{end_of, no_change, refuse_stopping, refuse_unless, whole};
 use crate::apply_claims::lost;
@@ -276,9 +276,7 @@ impl State {
             refuse_unless(&kept.change, ChangeState::Waiting, "be started")?;
             kept.change.state = ChangeState::Started;
             kept.change.started_at = Some(now);
-            for (name, version) in &mut kept.secrets {
-                *version = versions.get(name).copied().unwrap_or(0);
-            }
+            put_in(&mut kept.secrets, &versions);
         }
         for (at, by) in &next.held_up {
             let why = held_up_by(&self.change_row(record.id, *by)?.change.name);
@@ -336,7 +334,9 @@ impl State {
         match how {
             ChangeEnd::Done => {
                 kept.end(ChangeState::Done, None, now);
-                let wanted = became(kept, &record, now);
+                let kept = kept.clone();
+                let before = self.newest_desired(&kept.change.name);
+                let wanted = became(&kept, before.as_ref(), &record, now);
                 self.want(wanted, now);
             }
             ChangeEnd::Failed(why) => kept.end(ChangeState::Failed, Some(why.clone()), now),

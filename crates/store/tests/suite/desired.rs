@@ -238,16 +238,52 @@ pub async fn stands_for_secrets_that_are_kept_apart(make: &impl Make) {
     world.assert_sound().await;
 }
 
+/// A change of settings, with which all secrets of the app are put in.
+fn of_settings(app: AppId) -> Change {
+    let field = json!({"path": "settings.PASSWORD", "from": null, "to": null, "source": "documents"});
+    Change {
+        fields: vec![serde_json::from_value(field).unwrap()],
+        ..change("web", Act::Update, Some(app), &[])
+    }
+}
+
+async fn version(world: &World) -> i64 {
+    newest(world, "web").await.unwrap().secrets[&secret("db")]
+}
+
+pub async fn says_of_a_secret_what_was_put_in_and_nothing_else(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("web").await.id;
+    let settings = || Some(json!({"PASSWORD": {"secret": "db"}}));
+    let other = || change("web", Act::Update, Some(app), &[]);
+    sets(&world, "db", "one").await;
+    // It changes something else, and what is in the app is not known.
+    applies(&mut world, other(), settings()).await;
+    assert_eq!(version(&world).await, 0);
+    applies(&mut world, of_settings(app), settings()).await;
+    assert_eq!(version(&world).await, 1);
+    sets(&world, "db", "two").await;
+    applies(&mut world, other(), settings()).await;
+    assert_eq!(version(&world).await, 1, "the new value is not in the app");
+    applies(&mut world, of_settings(app), settings()).await;
+    assert_eq!(version(&world).await, 2);
+    // Another app has its name by now, and got its password from whoever made it.
+    let another = AppId(world.id());
+    let another = change("web", Act::Update, Some(another), &[]);
+    applies(&mut world, another, settings()).await;
+    assert_eq!(version(&world).await, 0);
+    world.assert_sound().await;
+}
+
 pub async fn holds_its_secrets_while_it_names_them(make: &impl Make) {
     let mut world = World::new(make).await;
     let app = world.create("web").await.id;
     sets(&world, "db", "one").await;
     sets(&world, "db", "two").await;
     let settings = json!({"PASSWORD": {"secret": "db"}, "KEY": {"secret": "none"}});
-    let update = change("web", Act::Update, Some(app), &[]);
     let (_, fence) = begun(
         &mut world,
-        vec![update],
+        vec![of_settings(app)],
         &[document("web", settings.clone())],
     )
     .await;
