@@ -127,6 +127,10 @@ pub struct PlannedChange {
     pub act: String,
     /// Its place in the order, from 1: what it depends on is in earlier ones.
     pub layer: u32,
+    /// Names of the changes of this plan that come before it: of what the app depends on, also through apps that stay as they are; of one that
+    /// ends, of all that depended on it.
+    #[serde(default)]
+    pub depends_on: Vec<String>,
     /// Label of its host entry; `null` = it is chosen when it is made.
     pub host: Option<String>,
     /// Its node.

@@ -79,8 +79,8 @@ impl Store {
     /// Forgets a secret.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::SecretInUse`] while what is wanted of an app names it, or a change that is not over
-    /// does.
+    /// [`StoreError::NotFound`]; [`StoreError::SecretInUse`] while what is wanted of an app that is there names it, or a change that is
+    /// not over does.
     pub async fn remove_secret(
         &self,
         name: &SecretName,
@@ -178,11 +178,13 @@ pub(crate) async fn versions(tx: &mut Tx) -> Result<BTreeMap<SecretName, i64>, S
     versions.collect()
 }
 
-/// Names of the apps that need the secret, or are to get it.
+/// Names of the apps that need the secret, or are to get it. Of one that was removed by hand something is wanted still, and nobody has it.
 async fn users(tx: &mut Tx, name: &SecretName) -> Result<Vec<String>, StoreError> {
     let rows = query(
         "SELECT d.name, d.secrets FROM desired d WHERE d.spec_sealed IS NOT NULL AND d.secrets <> '{}' \
          AND d.revision = (SELECT MAX(n.revision) FROM desired n WHERE n.name = d.name) \
+         AND (d.app_id IS NULL OR EXISTS \
+         (SELECT 1 FROM apps a WHERE a.id = d.app_id AND a.archived_at IS NULL)) \
          UNION SELECT c.name, c.secrets FROM apply_changes c \
          WHERE c.state IN ('waiting', 'started') AND c.secrets <> '{}'",
     )

@@ -141,7 +141,9 @@ fn typed(question: &str, right: u64) -> Result<u64, Failed> {
 /// How many containers that were made for apps end with it.
 pub(super) fn destroyed(plan: &Plan) -> u64 {
     let ends = plan.changes.iter().filter(|change| {
-        change.class == "native" && matches!(change.act.as_str(), "destroy" | "replace")
+        let ends = matches!(change.act.as_str(), "destroy" | "replace");
+        // One that has no container holds nothing.
+        ends && change.class == "native" && change.vmid.is_some()
     });
     ends.count() as u64
 }

@@ -307,6 +307,7 @@ mod tests {
             class: "native".to_owned(),
             act: act.to_owned(),
             layer,
+            depends_on: Vec::new(),
             host: Some("home".to_owned()),
             node: Some("pve1".to_owned()),
             vmid: Some(105),

@@ -53,12 +53,14 @@ fn counted(counts: &mut PlanCounts, act: Act) -> &mut u64 {
 fn change(change: Change) -> PlannedChange {
     let place = change.place;
     let obstacles = change.obstacles.into_iter();
+    let depends_on = change.depends_on.iter();
     PlannedChange {
         name: change.name.to_string(),
         app_id: change.app.map(|app| app.to_string()),
         class: change.class.label().to_owned(),
         act: change.act.label().to_owned(),
         layer: change.layer.saturating_add(1),
+        depends_on: depends_on.map(ToString::to_string).collect(),
         host: place.host.map(|host| host.to_string()),
         node: place.node.map(|node| node.to_string()),
         vmid: place.vmid.map(|vmid| vmid.get()),

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proximity_domain::ids::AppId;
 use proximity_domain::names::{Hostname, SecretName};
 use proximity_domain::time::Timestamp;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::state::{KeptSecret, State};
+use super::state::{App, KeptSecret, State};
 use crate::desired::{DesiredRecord, DesiredTies, end, needs, revised, told};
 use crate::error::StoreError;
 use crate::journal::Act;
@@ -132,6 +133,8 @@ impl State {
 
     fn secret_users(&self, name: &SecretName) -> Vec<String> {
         let wanted = self.all_desired().into_iter();
+        let is_there = |app: AppId| self.apps.get(&app).is_some_and(App::is_live);
+        let wanted = wanted.filter(|record| record.app.is_none_or(is_there));
         let wanted = wanted.filter(|record| record.secrets.contains_key(name));
         let mut apps: BTreeSet<String> = wanted.map(|record| record.name.to_string()).collect();
         let open = self.changes.values();

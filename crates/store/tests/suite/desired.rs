@@ -360,3 +360,18 @@ pub async fn at_a_moment_is_the_revision_that_was_the_newest_then(make: &impl Ma
     assert_eq!(names, ["other", "web"]);
     world.assert_sound().await;
 }
+
+pub async fn lets_secrets_go_of_an_app_that_was_removed_by_hand(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, guest) = world.deployed("web", 105).await;
+    sets(&world, "db", "one").await;
+    let settings = json!({"PASSWORD": {"secret": "db"}});
+    applies(&mut world, of_settings(app.id), Some(settings)).await;
+    let db = secret("db");
+    let (store, actor, at) = (world.store.clone(), world.actor.clone(), world.at());
+    let held = store.remove_secret(&db, &actor, at).await;
+    assert!(matches!(held, Err(StoreError::SecretInUse { .. })));
+    world.removed(&app, guest.id, false).await;
+    store.remove_secret(&db, &actor, at).await.unwrap();
+    world.assert_sound().await;
+}

@@ -91,7 +91,8 @@ macro_rules! with_cases {
                 at_a_moment_is_the_revision_that_was_the_newest_then,
                 of_apps_that_stay_as_they_are_is_recorded_at_once, of_another_name_ends_when_the_app_gets_a_new_one,
                 stands_for_secrets_that_are_kept_apart, holds_its_secrets_while_it_names_them,
-                says_of_a_secret_what_was_put_in_and_nothing_else;
+                says_of_a_secret_what_was_put_in_and_nothing_else,
+                lets_secrets_go_of_an_app_that_was_removed_by_hand;
             resources: change_by_snapshots_alone, tell_each_change_with_it, go_whole_once_they_are_gone_for_long, take_their_configuration_beside_their_list, are_found_by_what_tells_them_apart,
                 tell_what_they_were_at_any_moment, keep_their_newest_snapshot_whoever_clears, let_tasks_go_whole,
                 go_with_their_host_entry, are_read_whole_in_the_order_of_their_keys;

@@ -41,6 +41,8 @@ pub(super) async fn planned(live: &Live) {
         "{}",
         plan.body
     );
+    assert_eq!(changes[0]["depends_on"], json!([]), "{}", plan.body);
+    assert_eq!(changes[1]["depends_on"], json!(["web"]), "{}", plan.body);
     let memory = json!({"path": "memory", "from": 64, "to": 128, "source": "documents"});
     assert_eq!(changes[0]["fields"][0], memory, "{}", plan.body);
     assert_ne!(plan.body["digest"], again.body["digest"]);
