@@ -148,7 +148,7 @@ pub fn may_apply(
     documents: &Documents,
     consent: &Consent,
 ) -> Result<(), Refusal> {
-    if shown.digest != now.digest || shown.basis != now.basis || !acts(shown).eq(acts(now)) {
+    if shown.digest != now.digest || shown.basis != now.basis || acts(shown) != acts(now) {
         return Err(Refusal::Outdated);
     }
     let held_back = now.changes.iter();
@@ -193,13 +193,19 @@ fn refuse_removals(now: &Plan, consent: &Consent) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What would be done, as far as it was shown.
-fn acts(plan: &Plan) -> impl Iterator<Item = (&Hostname, Act, &[FieldDiff], &[String])> {
+/// What would be done about an app, as far as it was shown.
+type Shown<'a> = (&'a Hostname, Act, &'a [FieldDiff], &'a [String]);
+
+/// What would be done, by name: documents that are kept app by app may put those that do not wait for each other in another order.
+fn acts(plan: &Plan) -> Vec<Shown<'_>> {
     let changes = plan.changes.iter();
-    changes.map(|one| {
+    let acts = changes.map(|one| {
         let (fields, at_risk) = (one.fields.as_slice(), one.at_risk.as_slice());
         (&one.name, one.act, fields, at_risk)
-    })
+    });
+    let mut acts: Vec<Shown<'_>> = acts.collect();
+    acts.sort_by(|a, b| a.0.cmp(b.0));
+    acts
 }
 
 /// What keeps a change from being done, with what the token lacks that would do it, which would be refused half-way.

@@ -279,6 +279,17 @@ fn a_plan_whose_state_moved_is_not_applied() {
     }
 }
 
+/// A stack that is taken apart has its apps in earlier layers than as one.
+#[test]
+fn a_plan_is_the_same_in_whichever_order_it_is_told() {
+    let changes = [0, 1].map(|at| change(at, Act::Create, AppClass::Native, &[]));
+    let shown = plan(changes.to_vec());
+    let mut now = shown.clone();
+    now.changes.reverse();
+    let judged = may_apply(&shown, &now, &Documents::default(), &Consent::default());
+    assert_eq!(judged, Ok(()));
+}
+
 #[test]
 fn what_keeps_changes_back_is_told_of_all_of_them() {
     let mut first = change(0, Act::Update, AppClass::Native, &["node", "power"]);

@@ -341,6 +341,10 @@ impl<'a> Doer<'a> {
             }),
             (Task::Remove | Task::Forget, _) => {
                 let app = self.ready(step.planned.app, step.task).await?;
+                if *step.task == Task::Remove {
+                    let shown = &step.planned.at_risk;
+                    engine.refuse_more_volumes(&app, shown).await?;
+                }
                 let action = Action::Delete {
                     confirm: Some(app.hostname.to_string()),
                     force_stop: false,

@@ -1,6 +1,7 @@
 //! What a removal would do, read from PVE, changing nothing.
 
 use proximity_domain::app::AppClass;
+use proximity_domain::apply::Refusal;
 use proximity_domain::guest::{ContainerRef, Ownership};
 use proximity_domain::ids::AppId;
 use proximity_domain::ports::PortPair;
@@ -10,6 +11,7 @@ use proximity_store::records::AppRecord;
 use serde::Serialize;
 
 use super::act::refuse_purge;
+use super::drift::recorded_now;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -112,6 +114,29 @@ fn freed(ports: PortPair) -> String {
 }
 
 impl Engine {
+    /// That a removal would destroy no volume that was not shown; one that is not there any more is none.
+    ///
+    /// # Errors
+    /// There is another one by now ([`Refusal::Outdated`]); a container that is not the recorded one, or cannot be read.
+    pub(crate) async fn refuse_more_volumes(
+        &self,
+        app: &AppRecord,
+        shown: &[String],
+    ) -> Result<(), EngineError> {
+        let cluster = self.inner.clusters.get(app.host).await?;
+        for guest in self.store().native_guests(app.id).await? {
+            let guest = RecordedGuest::Native(guest);
+            let Some((place, config)) = recorded_now(&cluster, &guest).await? else {
+                continue;
+            };
+            let now = volumes_of(&config.raw, place.vmid).destroyed;
+            if !now.iter().all(|volume| shown.contains(volume)) {
+                return Err(EngineError::NotApplied(Refusal::Outdated));
+            }
+        }
+        Ok(())
+    }
+
     /// What giving an adopted app back would do. That its cluster cannot be read is no reason against it, and is told.
     async fn plan_forget(&self, app: AppRecord) -> Result<RemovalPlan, EngineError> {
         let mut guests = Vec::new();

@@ -108,3 +108,29 @@ async fn what_applies_removed_in_the_last_hour_counts_for_the_mass_brake() {
     assert_eq!(s.ended(begun.id).await.0, ApplyState::Done);
     assert!(s.hostnames().await.is_empty());
 }
+
+/// Somebody gives a container more after it was agreed that it goes, and before its turn comes.
+#[tokio::test]
+async fn nothing_is_destroyed_that_was_not_shown() {
+    let s = Stand::start().await;
+    s.deployed("web").await;
+    let consent = Consent {
+        prune: true,
+        confirm_removed: None,
+        confirm_destroyed: Some(1),
+    };
+    let id = s.agreed(&[], true, consent).await.id;
+    let web = s.w.store.app_by_hostname("web").await.unwrap().unwrap();
+    let guests = s.w.store.native_guests(web.id).await.unwrap();
+    let place = &guests[0].place;
+    let resize = format!("/nodes/{}/lxc/{}/resize", place.node, place.vmid);
+    let more = [("disk", "rootfs"), ("size", "+1G")];
+    s.w.pve.put(&resize, &more).await;
+    s.w.pve.quiet().await;
+    let (state, changes) = s.ended(id).await;
+    assert_eq!(state, ApplyState::Failed, "{changes:?}");
+    let why = changes[0].why.as_ref().map(|why| why.code.as_str());
+    assert_eq!(why, Some("plan_outdated"));
+    assert_eq!(s.hostnames().await, ["web"]);
+    assert_eq!(s.operations(OperationKind::Remove).await, 0);
+}
