@@ -109,6 +109,29 @@ async fn what_applies_removed_in_the_last_hour_counts_for_the_mass_brake() {
     assert!(s.hostnames().await.is_empty());
 }
 
+#[tokio::test]
+async fn what_an_apply_is_about_to_remove_counts_for_the_mass_brake() {
+    let s = Stand::start().await;
+    for name in ["aaa", "bbb", "ccc", "ddd"] {
+        s.deployed(name).await;
+    }
+    let consent = Consent {
+        prune: true,
+        confirm_removed: None,
+        confirm_destroyed: Some(2),
+    };
+    // Nothing of it is begun yet.
+    s.agreed(&[app("ccc", &[]), app("ddd", &[])], true, consent)
+        .await;
+    let others = s.plan(&[app("aaa", &[]), app("bbb", &[])], true).await;
+    let brake = MassBrake {
+        removed: 2,
+        done: 2,
+        limit: 3,
+    };
+    assert_eq!(others.plan.brake, Some(brake));
+}
+
 /// Somebody gives a container more after it was agreed that it goes, and before its turn comes.
 #[tokio::test]
 async fn nothing_is_destroyed_that_was_not_shown() {
