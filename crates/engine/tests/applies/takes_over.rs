@@ -1,10 +1,12 @@
 //! A process that dies in the middle, and values that nobody sees.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 
 use proximity_domain::apply::{ApplyState, ChangeState, Next};
 use proximity_domain::ids::HolderId;
-use proximity_domain::manifest::{SecretReference, SettingSource};
+use proximity_domain::manifest::{SecretReference, SettingSource, WantedPower};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::time::Clock;
 use proximity_engine::apply::Applier;
@@ -214,4 +216,48 @@ async fn a_secret_is_named_by_documents_and_reaches_the_app_unseen() {
     assert_eq!(kept.code(), "secret_in_use");
     let told = format!("{changes:?}{:?}", s.plan(&documents, false).await);
     assert!(!told.contains(SECRET));
+}
+
+/// Polls `work` so often at most, and lets go of it: a process that dies somewhere in the middle.
+async fn cut_off(polls: u32, work: impl Future) {
+    let (mut work, mut left) = (std::pin::pin!(work), polls);
+    std::future::poll_fn(|cx| {
+        let is_done = work.as_mut().poll(cx).is_ready();
+        left = left.saturating_sub(1);
+        match is_done || left == 0 {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn wherever_it_is_cut_off_nothing_is_begun_twice_and_nothing_is_left_out() {
+    let s = Stand::start().await;
+    let mut last = app("web", &["data"]);
+    spec(&mut last).power = Some(WantedPower::Stopped);
+    let id = s.apply(&[app("data", &[]), last]).await;
+    let deaths = AtomicU32::new(0);
+    let is_over = async || {
+        let mut applier = s.applier.lock().await;
+        *applier = Applier::new(s.w.engine.clone(), true);
+        // A little further each time, and from the beginning again.
+        let polls = deaths.fetch_add(1, Ordering::Relaxed) % 64 + 1;
+        cut_off(polls, applier.pass()).await;
+        let apply = s.w.store.apply(id).await.unwrap().unwrap();
+        apply.state.is_over()
+    };
+    s.w.until(is_over).await.unwrap();
+    let changes = s.w.store.apply_changes(id).await.unwrap();
+    assert!(
+        changes.iter().all(|one| one.state == ChangeState::Done),
+        "{changes:?}"
+    );
+    let counted = (
+        s.operations(OperationKind::Deploy).await,
+        s.operations(OperationKind::Stop).await,
+    );
+    assert_eq!(counted, (2, 1));
+    assert_eq!(s.hostnames().await, ["data", "web"]);
 }

@@ -240,7 +240,8 @@ pub async fn stands_for_secrets_that_are_kept_apart(make: &impl Make) {
 
 /// A change of settings, with which all secrets of the app are put in.
 fn of_settings(app: AppId) -> Change {
-    let field = json!({"path": "settings.PASSWORD", "from": null, "to": null, "source": "documents"});
+    let path = "settings.PASSWORD";
+    let field = json!({"path": path, "from": null, "to": null, "source": "documents"});
     Change {
         fields: vec![serde_json::from_value(field).unwrap()],
         ..change("web", Act::Update, Some(app), &[])
