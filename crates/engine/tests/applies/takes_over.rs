@@ -220,7 +220,8 @@ async fn a_secret_is_named_by_documents_and_reaches_the_app_unseen() {
 
 /// Polls `work` so often at most, and lets go of it: a process that dies somewhere in the middle.
 async fn cut_off(polls: u32, work: impl Future) {
-    let (mut work, mut left) = (std::pin::pin!(work), polls);
+    let mut work = std::pin::pin!(work);
+    let mut left = polls;
     std::future::poll_fn(|cx| {
         let is_done = work.as_mut().poll(cx).is_ready();
         left = left.saturating_sub(1);
