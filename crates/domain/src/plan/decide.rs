@@ -15,7 +15,7 @@ use super::wanted::{Wanted, WantedAdopted, WantedApp, WantedKind};
 use super::{Act, Change, Downtime, Obstacle, Place, Plan};
 use crate::app::{AppClass, StatusLabel};
 use crate::ids::{HostId, Vmid};
-use crate::names::Hostname;
+use crate::names::{Hostname, SecretName};
 
 /// A plan, and what it does not know for certain.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,7 +11,6 @@ use proximity_pve_emulator::core::Access;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::sources::MovedClock;
 use proximity_testkit::world::{Place, TestWorld, WorldParts, fixtures};
-use tokio::sync::Mutex;
 
 use super::{Stand, app, spec};
 
