@@ -485,7 +485,10 @@ async fn an_update_is_given_the_settings_it_was_asked_for_and_no_others() {
     let given: Map<String, Value> = serde_json::from_str(given.expose_secret()).unwrap();
     assert_eq!(given.values().collect::<Vec<_>>(), [&json!("another")]);
     w.start_worker();
-    assert_eq!(w.settled(op.id).await.unwrap().state, OperationState::Succeeded);
+    assert_eq!(
+        w.settled(op.id).await.unwrap().state,
+        OperationState::Succeeded
+    );
     assert!(page(&w, vmid).contains("<p>another</p><p>small print</p>"));
 }
 

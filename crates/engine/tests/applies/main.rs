@@ -8,9 +8,9 @@ mod ends;
 mod hand_edits;
 mod hands;
 mod in_place;
+mod later;
 mod policies;
 mod round_trip;
-mod later;
 mod takes_over;
 
 use std::collections::BTreeMap;

@@ -65,8 +65,8 @@ const UNKNOWN: &str = "Whether the settings are as before is not known: the cont
 pub(crate) async fn wanted_recipe(cx: &Cx) -> StepResult<ResolvedRecipe> {
     let sealed = cx.store().sealed_input(cx.op.id).await?;
     let sealed = sealed.ok_or_else(|| unreadable("the new settings"))?;
-    let asked: Map<String, Value> = serde_json::from_str(sealed.expose_secret())
-        .map_err(|_| unreadable("the new settings"))?;
+    let asked: Map<String, Value> =
+        serde_json::from_str(sealed.expose_secret()).map_err(|_| unreadable("the new settings"))?;
     let mut settings = settings_on_record(cx).await?;
     settings.extend(asked);
     recipe_with(cx, &settings)
