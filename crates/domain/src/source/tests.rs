@@ -39,6 +39,7 @@ fn plan(prune: bool, changes: Vec<Change>) -> Plan {
         unchanged: 0,
         uncompared: 0,
         brake: None,
+        rollback: None,
     }
 }
 
@@ -145,7 +146,8 @@ proptest! {
         if let Ok(url) = text.parse::<RepositoryUrl>() {
             let text = url.as_str();
             prop_assert!(!text.starts_with('-') && !text.contains("::"));
-            prop_assert!(!text.contains(|c: char| c.is_whitespace() || "$`'\"\\;&|<>(){}*?!#%".contains(c)));
+            let acts = |c: char| c.is_whitespace() || "$`'\"\\;&|<>(){}*?!#%".contains(c);
+            prop_assert!(!text.contains(acts));
             prop_assert!(text.split(['/', '@']).all(|part| !part.starts_with('-')));
         }
     }

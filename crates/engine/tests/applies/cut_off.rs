@@ -65,7 +65,7 @@ impl Stand {
     }
 
     /// How often it was written down what is wanted of an app.
-    async fn revisions(&self, name: &str) -> u64 {
+    async fn written(&self, name: &str) -> u64 {
         let desired = self.w.store.desired(&name.parse().unwrap()).await;
         desired.unwrap().map_or(0, |one| one.revision)
     }
@@ -84,7 +84,7 @@ async fn apps_are_made_once_by_processes_that_die_wherever_they_wait() {
     assert!(died > 3, "{died} died: that shows nothing");
     assert_eq!(s.begun().await, ["deploy", "deploy", "deploy"]);
     for name in ["data", "mid", "web"] {
-        assert_eq!(s.revisions(name).await, 1, "{name}");
+        assert_eq!(s.written(name).await, 1, "{name}");
     }
     assert_eq!(s.hostnames().await, ["data", "mid", "web"]);
     s.is_as_wanted(&documents).await;
@@ -111,7 +111,7 @@ async fn what_is_changed_stopped_and_taken_over_is_so_once_by_processes_that_die
     assert_eq!(state, ApplyState::Done);
     assert_eq!(s.begun().await, ["adopt", "deploy", "stop", "update"]);
     for name in ["dbs", "web"] {
-        assert_eq!(s.revisions(name).await, 1, "{name}");
+        assert_eq!(s.written(name).await, 1, "{name}");
     }
     s.is_as_wanted(&documents).await;
 }
@@ -131,6 +131,6 @@ async fn an_apply_goes_on_after_the_death_of_everything_that_is_at_work_on_it() 
     assert!(changes.iter().all(|one| one.state == ChangeState::Done));
     assert_eq!(s.begun().await, ["deploy", "deploy"]);
     for name in ["data", "web"] {
-        assert_eq!(s.revisions(name).await, 1, "{name}");
+        assert_eq!(s.written(name).await, 1, "{name}");
     }
 }
