@@ -368,11 +368,10 @@ impl EventKind {
             Self::MassBrakeStopped => row("MassBrakeStopped", &["missing", "done", "limit", "since"], "More containers are missing than may be at once: no record is archived until a person confirms the number. Told once `since` then, and anew when twice as many are missing."),
             Self::MassBrakeReleased => row("MassBrakeReleased", &["confirmed", "archived", "since"], "Somebody confirmed how many containers are missing, and their records were archived."),
             Self::MassBrakeEnded => row("MassBrakeEnded", &["missing", "since"], "No more containers are missing than may be at once; that `missing` were was told last, the first time `since` then."),
-            Self::AppDiagnosedStuck => row("AppDiagnosedStuck", &["app", "hostname", "was", "stuck_for_ms"], "An app was on its way for too long with nobody at work, and is in *error* now."),
             Self::ApplyStarted | Self::ApplyEnded | Self::ApplyFailed | Self::DesiredChanged | Self::DesiredDrifted
             | Self::DesiredDriftEnded | Self::DesiredAccepted | Self::ReconciliationStarted | Self::ReconciliationCompleted
             | Self::ResourceDiscovered | Self::ResourceUpdated | Self::ResourceDeleted | Self::AppResolved | Self::SourceFailed
-            | Self::SourceRecovered | Self::SourceWaits | Self::SourceApplied => self.spec_of_state(),
+            | Self::SourceRecovered | Self::SourceWaits | Self::SourceApplied | Self::AppDiagnosedStuck => self.spec_of_state(),
         }
     }
 
@@ -381,6 +380,7 @@ impl EventKind {
     fn spec_of_state(self) -> EventSpec {
         let row = |label, fields, when| EventSpec { label, fields, when };
         match self {
+            Self::AppDiagnosedStuck => row("AppDiagnosedStuck", &["app", "hostname", "was", "stuck_for_ms"], "An app was on its way for too long with nobody at work, and is in *error* now."),
             Self::AppResolved => row("AppResolved", &["app", "hostname", "was", "to"], "Somebody accepted the power state that was read for an app in *error*."),
             Self::DesiredDrifted => row("DesiredDrifted", &["app", "hostname", "host", "vmid", "fields", "by", "at", "since"], "Somebody changed an app's container in Proxmox VE, and it is not as documents want it: each of `fields` with its name (`field`), `from` (applied last), `to` (as it is), `wanted` and `source`; of an adopted container's keys only with name and source. `by` and `at` where a task of Proxmox VE tells, else `null`. Told once until that changes."),
             Self::DesiredDriftEnded => row("DesiredDriftEnded", &["app", "hostname", "host", "vmid", "since"], "An app's container is as documents want it again, or nothing else is wanted of it; the difference was told `since` then."),

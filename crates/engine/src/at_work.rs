@@ -29,6 +29,13 @@ pub(crate) struct AtWorkGuard {
     only_notes: bool,
 }
 
+impl AtWorkGuard {
+    /// What it did was to write down what a list showed: the lists that come are of after that.
+    pub(crate) fn only_noted(&mut self) {
+        self.only_notes = true;
+    }
+}
+
 impl AtWork {
     fn lock(&self) -> MutexGuard<'_, Apps> {
         self.apps.lock().unwrap_or_else(PoisonError::into_inner)

@@ -20,6 +20,9 @@ pub enum Verdict {
 /// Names in a message, at most.
 const NAMED: usize = 5;
 
+/// What makes changes wait, and for which of them it is so.
+type Check = (&'static str, fn(&Change) -> bool);
+
 /// What becomes of a plan by the source's policy.
 ///
 /// Without a person nothing is replaced, ever; no record ends and no container is destroyed unless the source prunes, and then no more
@@ -34,7 +37,7 @@ pub fn judge(policy: SourcePolicy, prune: bool, plan: &Plan) -> Verdict {
         let count = plan.changes.iter().filter(|one| !one.is_quiet()).count();
         return waits(format!("{count} change(s) wait to be applied"));
     }
-    let checks: [(&str, fn(&Change) -> bool); 3] = [
+    let checks: [Check; 3] = [
         ("held back", |one| !one.obstacles.is_empty()),
         ("without the rights it needs", |one| !one.lacks.is_empty()),
         ("replaced, with what it holds", |one| {

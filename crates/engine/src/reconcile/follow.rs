@@ -171,7 +171,7 @@ impl Reconciler {
         if self.hung.is_left(place.host, node, self.moment()) {
             return Ok(Followed::Failed(silent(&name, node)));
         }
-        let Some(_at_work) = self.at_work.try_enter(guest.watched.app) else {
+        let Some(mut at_work) = self.at_work.try_enter(guest.watched.app) else {
             return Ok(Followed::Left);
         };
         let recorded = self.store.recorded_guests(guest.watched.app).await?;
@@ -209,6 +209,7 @@ impl Reconciler {
             Change::Power(_) if is_off(Guard::Refresh) => Ok(Followed::Left),
             // Unless an operation of its app came and went since the list was read.
             Change::Power(listed) if listed.is_new && !self.at_work.was_left(guest.watched.app) => {
+                at_work.only_noted();
                 self.record_power(guest, listed.from, listed.to, now).await
             }
             Change::Power(_) | Change::Machine => {

@@ -90,7 +90,7 @@ impl Git<'_> {
         most_bytes: u64,
         patience: Duration,
     ) -> Result<Vec<u8>, GitError> {
-        let ended = tokio::time::timeout(patience, self.to_its_end(argv, input, most_bytes));
+        let ended = tokio::time::timeout(patience, self.run_whole(argv, input, most_bytes));
         match ended.await {
             Ok(ended) => ended,
             Err(_) => Err(GitError::TooLong(patience)),
@@ -123,7 +123,7 @@ impl Git<'_> {
         }
     }
 
-    async fn to_its_end(
+    async fn run_whole(
         &self,
         argv: &[&str],
         input: &[u8],

@@ -27,7 +27,7 @@ use proximity_engine::engine::EngineLimits;
 use proximity_engine::janitor::LEFT_LINE;
 use proximity_engine::reconcile::{ANOMALOUS_LINE, EXPECTED_LINE, Pass, ReconcileReport};
 use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
-use proximity_pve_emulator::core::{Access, Reach};
+use proximity_pve_emulator::core::{Access, Reach, World};
 use proximity_store::effects::Effects;
 use proximity_store::records::AppRecord;
 use proximity_testkit::pve::{Distort, Pve};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use proximity_engine::saga::Guard;
 use proximity_testkit::sim::{Many, Pairs, Play, Sum, Telling, Theme, play, rule_named, shrink};
 
@@ -76,23 +76,7 @@ enum Command {
         cases: Option<PathBuf>,
     },
     /// Pairs of sets of documents: the second one after the first, and alone; the last line is the verdict, as JSON.
-    Pairs {
-        #[arg(long, default_value_t = 0)]
-        from: u64,
-        #[arg(long)]
-        count: u64,
-        #[arg(long, default_value_t = 2)]
-        threads: usize,
-        /// None is begun after so many seconds.
-        #[arg(long)]
-        seconds: Option<u64>,
-        /// Ends with the first that differs.
-        #[arg(long)]
-        until_found: bool,
-        /// Updates leave one field out.
-        #[arg(long)]
-        leaves_out: bool,
-    },
+    Pairs(AskedPairs),
     /// Scripts with a trap at each of their calls in turn; the last line is the verdict, as JSON.
     Points(points::Asked),
     /// The sums over the traces of these seeds, as JSON.
@@ -129,6 +113,47 @@ enum Command {
         #[arg(long, value_parser = guard)]
         off: Option<Guard>,
     },
+}
+
+/// Which pairs are played.
+#[derive(Args)]
+struct AskedPairs {
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    #[arg(long)]
+    count: u64,
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// None is begun after so many seconds.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Ends with the first that differs.
+    #[arg(long)]
+    until_found: bool,
+    /// Updates leave one field out.
+    #[arg(long)]
+    leaves_out: bool,
+}
+
+impl From<AskedPairs> for Pairs {
+    fn from(asked: AskedPairs) -> Self {
+        let AskedPairs {
+            from,
+            count,
+            threads,
+            seconds,
+            until_found,
+            leaves_out,
+        } = asked;
+        Self {
+            from,
+            count,
+            threads,
+            seconds,
+            until_found,
+            leaves_out,
+        }
+    }
 }
 
 fn main() -> Result<ExitCode> {
@@ -180,21 +205,7 @@ fn main() -> Result<ExitCode> {
                 but,
             },
         )?,
-        Command::Pairs {
-            from,
-            count,
-            threads,
-            seconds,
-            until_found,
-            leaves_out,
-        } => pairs(Pairs {
-            from,
-            count,
-            threads,
-            seconds,
-            until_found,
-            leaves_out,
-        })?,
+        Command::Pairs(asked) => pairs(asked.into())?,
         Command::Points(asked) => points::run(&asked)?,
         Command::Sums {
             seeds,
