@@ -163,6 +163,43 @@ impl Documents {
     #[must_use]
     pub fn order(&self) -> Vec<Vec<String>> {
         let names: Vec<&Hostname> = self.0.keys().collect();
+        // Documents that go in a circle are refused before they get here, and of what was wanted before it is broken.
+        let layers = layers(&self.needs()).unwrap_or_else(|_| vec![(0..names.len()).collect()]);
+        let named = |layer: Vec<usize>| {
+            let names = layer.into_iter().filter_map(|at| names.get(at));
+            names.map(|name| name.as_str().to_owned()).collect()
+        };
+        layers.into_iter().map(named).collect()
+    }
+
+    /// Breaks circles, which there may be where it was wanted at different times: what goes in one depends on nothing else in it any more.
+    /// Gives who depended on whom.
+    pub fn break_circles(&mut self) -> Vec<(Hostname, Hostname)> {
+        let names: Vec<Hostname> = self.0.keys().cloned().collect();
+        let mut broken = Vec::new();
+        while let Err(circles) = layers(&self.needs()) {
+            for circle in circles {
+                let circle = circle.into_iter().filter_map(|at| names.get(at));
+                let circle: BTreeSet<&Hostname> = circle.collect();
+                for &name in &circle {
+                    let Some(spec) = self.0.get_mut(name) else {
+                        continue;
+                    };
+                    let (inside, others): (BTreeSet<Hostname>, BTreeSet<Hostname>) = spec
+                        .depends_on()
+                        .into_iter()
+                        .partition(|need| circle.contains(need));
+                    *spec = spec.among(&others);
+                    broken.extend(inside.into_iter().map(|need| (name.clone(), need)));
+                }
+            }
+        }
+        broken
+    }
+
+    /// The places of those that each depends on.
+    fn needs(&self) -> Vec<Vec<usize>> {
+        let names: Vec<&Hostname> = self.0.keys().collect();
         let needs = self.0.values().map(|spec| {
             let needs = spec.depends_on();
             let places = needs
@@ -170,14 +207,7 @@ impl Documents {
                 .filter_map(|need| names.binary_search(&need).ok());
             places.collect()
         });
-        let needs: Vec<Vec<usize>> = needs.collect();
-        // Documents that go in a circle are refused before they get here.
-        let layers = layers(&needs).unwrap_or_else(|_| vec![(0..names.len()).collect()]);
-        let named = |layer: Vec<usize>| {
-            let names = layer.into_iter().filter_map(|at| names.get(at));
-            names.map(|name| name.as_str().to_owned()).collect()
-        };
-        layers.into_iter().map(named).collect()
+        needs.collect()
     }
 
     /// Names of all secrets that settings stand for.
@@ -326,6 +356,34 @@ mod tests {
             fewer.iter().map(Hostname::as_str).collect::<Vec<_>>(),
             ["mail"]
         );
+    }
+
+    #[test]
+    fn what_was_wanted_at_different_times_is_in_order_once_its_circles_are_broken() {
+        let wanted = [
+            ("aaa", vec!["bbb", "ddd"]),
+            ("bbb", vec!["ccc"]),
+            ("ccc", vec!["aaa", "elsewhere"]),
+            ("ddd", vec![]),
+            ("eee", vec!["aaa", "eee"]),
+        ];
+        let wanted = wanted.into_iter().map(|(name, needs)| {
+            let spec = DesiredSpec::App(spec("nginx", &needs));
+            (name.parse::<Hostname>().unwrap(), spec)
+        });
+        let mut all: Documents = wanted.collect();
+        let broken = all.break_circles().into_iter();
+        let mut broken: Vec<String> = broken
+            .map(|(name, need)| format!("{name} {need}"))
+            .collect();
+        broken.sort_unstable();
+        assert_eq!(broken, ["aaa bbb", "bbb ccc", "ccc aaa", "eee eee"]);
+        assert_eq!(needs(&all, "aaa"), ["ddd"]);
+        assert_eq!(needs(&all, "ccc"), ["elsewhere"]);
+        assert_eq!(needs(&all, "eee"), ["aaa"]);
+        let order = [vec!["bbb", "ccc", "ddd"], vec!["aaa"], vec!["eee"]];
+        assert_eq!(all.order(), order);
+        assert!(all.break_circles().is_empty());
     }
 
     #[test]

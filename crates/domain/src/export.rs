@@ -78,7 +78,7 @@ impl fmt::Display for LeftOut {
 }
 
 /// The document of an app: all that is on record, and nothing that a catalog could come to say otherwise. With `power` it says whether
-/// the app runs, as that is on record; without, that is left as it is.
+/// the app runs, as that is on record; without, that is written where `applied` says something of it, and else left as it is.
 ///
 /// `applied` is the document that the app was made or changed by last, if one is known: power, policy, dependencies and the names of
 /// secrets are in no other record. It says nothing of an app of the other class.
@@ -108,7 +108,12 @@ pub fn document(
             recorded.status.label()
         )],
     };
-    let power = runs.filter(|_| power);
+    let of_power = |said: Option<WantedPower>| match (power, said) {
+        (true, said) => runs.or(said),
+        // It may have been started or stopped since, by us.
+        (false, Some(said)) => Some(runs.unwrap_or(said)),
+        (false, None) => None,
+    };
     let name = recorded.name.clone();
     let (document, secrets) = match recorded.class {
         AppClass::Native => {
@@ -116,13 +121,14 @@ pub fn document(
                 Some(Manifest::App { spec, .. }) => Some(spec),
                 Some(_) | None => None,
             };
+            let power = of_power(applied.and_then(|applied| applied.power));
             let (spec, secrets) = app(recorded, host, applied, power)?;
             (Manifest::App { name, spec }, secrets)
         }
         AppClass::Adopted => {
-            let mut spec = adopted(recorded, host, power)?;
+            let mut spec = adopted(recorded, host, of_power(None))?;
             if let Some(Manifest::AdoptedApp { spec: applied, .. }) = applied {
-                spec.power = spec.power.or(applied.power);
+                spec.power = of_power(applied.power);
                 spec.policy = applied.policy;
                 spec.depends_on.clone_from(&applied.depends_on);
             }
@@ -153,7 +159,7 @@ fn app(
             disk_gib: Some(recorded.resources.disk_gib),
         },
         settings: BTreeMap::new(),
-        power: power.or(applied.and_then(|applied| applied.power)),
+        power,
         policy: applied.map_or(Policy::default(), |applied| applied.policy),
         depends_on: applied.map_or_else(Vec::new, |applied| applied.depends_on.clone()),
     };

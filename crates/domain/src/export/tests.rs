@@ -181,17 +181,29 @@ fn what_a_document_said_that_no_record_holds_is_written_again() {
         "host": "home",
         "resources": {"memory_mib": 512, "cores": 2, "disk_gib": 8},
         "settings": {"PASSWORD": {"secret": "db"}, "TOKEN": {"secret": "web--token"}},
-        "power": "stopped",
+        "power": "running",
         "policy": "revert",
         "depends_on": ["dbs"],
     });
     assert_eq!(serde_json::to_value(spec).unwrap(), expected);
-    // What is on record of its power is asked for: that is what is written.
-    let written = document(&one, Some(&host), Some(&applied), true).unwrap();
-    assert!(matches!(
-        written.document,
-        Manifest::App { spec, .. } if spec.power == Some(WantedPower::Running)
-    ));
+    // Of its power what is on record is written, for that may have changed since; where that is not known, what was wanted.
+    let power = |status, asked| {
+        let one = Recorded {
+            status,
+            ..one.clone()
+        };
+        let written = document(&one, Some(&host), Some(&applied), asked).unwrap();
+        match written.document {
+            Manifest::App { spec, .. } => spec.power,
+            other => panic!("{other:?}"),
+        }
+    };
+    for asked in [true, false] {
+        let (running, stopped) = (WantedPower::Running, WantedPower::Stopped);
+        assert_eq!(power(StatusLabel::Running, asked), Some(running));
+        assert_eq!(power(StatusLabel::Stopped, asked), Some(stopped));
+        assert_eq!(power(StatusLabel::Error, asked), Some(stopped));
+    }
     // One of the other class is about something else.
     let found = recorded(AppClass::Adopted, StatusLabel::Running);
     let written = document(&found, Some(&host), Some(&applied), false).unwrap();

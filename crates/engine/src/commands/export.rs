@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proximity_domain::desired::DesiredSpec;
+use proximity_domain::desired::{DesiredSpec, Documents};
 use proximity_domain::export::{self, Exported, LeftOut};
 use proximity_domain::ids::{AppId, HostId};
 use proximity_domain::manifest::Manifest;
@@ -115,9 +115,19 @@ impl Exports {
     }
 }
 
-/// What is wanted of each app since it was applied last.
+/// What is wanted of each app since it was applied last. Where that goes in a circle, for it was applied at different times, the circle is
+/// broken: no documents may go in one.
 pub(super) async fn applied(engine: &Engine) -> Result<BTreeMap<AppId, DesiredSpec>, EngineError> {
     let all = engine.store().all_desired().await?.into_iter();
-    let of_apps = all.filter_map(|one| Some((one.app?, one.spec?)));
-    Ok(of_apps.collect())
+    let of_apps = all.filter_map(|one| Some((one.name, (one.app?, one.spec?))));
+    let of_apps: BTreeMap<Hostname, (AppId, DesiredSpec)> = of_apps.collect();
+    let specs = of_apps
+        .iter()
+        .map(|(name, (_, spec))| (name.clone(), spec.clone()));
+    let mut specs: Documents = specs.collect();
+    specs.break_circles();
+    let each = of_apps
+        .iter()
+        .filter_map(|(name, (app, _))| Some((*app, specs.get(name)?.clone())));
+    Ok(each.collect())
 }

@@ -55,13 +55,16 @@ impl Engine {
     /// Flow: record, and what was wanted of it → the document of then, less what does not go back → a plan of that document alone.
     ///
     /// # Errors
-    /// No such app, revision or snapshot; [`EngineError::NotBack`] where it was another container, or nothing is on record of it; what
+    /// No such app, revision or snapshot; a moment that has not come; [`EngineError::NotBack`] where it was another container, or nothing is on record of it; what
     /// [`Engine::make_plan`] refuses.
     pub async fn rollback_app(
         &self,
         actor: &Actor,
         request: RollbackApp,
     ) -> Result<PlanRecord, EngineError> {
+        if let Target::Moment(at) = request.to {
+            self.has_come(at)?;
+        }
         let around = Around::of(self, request.owner.as_deref()).await?;
         let one = around.own().find(|one| one.id == request.app);
         let one = one.ok_or_else(|| not_found("app", request.app.to_string()))?;
@@ -107,12 +110,7 @@ impl Engine {
         actor: &Actor,
         request: RollbackAll,
     ) -> Result<PlanRecord, EngineError> {
-        if request.at > self.now() {
-            return Err(EngineError::Invalid {
-                field: "time".to_owned(),
-                message: "that moment has not come yet".to_owned(),
-            });
-        }
+        self.has_come(request.at)?;
         let around = Around::of(self, request.owner.as_deref()).await?;
         let then = self.store().desired_at(request.at).await?;
         let mut going = Going::to(Target::Moment(request.at));
@@ -162,6 +160,17 @@ impl Engine {
             ..MakePlan::default()
         };
         going.planned(self, actor, ask).await
+    }
+
+    /// Nobody goes back to what has not come.
+    fn has_come(&self, at: Timestamp) -> Result<(), EngineError> {
+        if at > self.now() {
+            return Err(EngineError::Invalid {
+                field: "time".to_owned(),
+                message: "that moment has not come yet".to_owned(),
+            });
+        }
+        Ok(())
     }
 }
 
@@ -300,7 +309,18 @@ impl Going {
     ) -> Result<PlanRecord, EngineError> {
         self.apps.sort_by(|a, b| a.name.cmp(&b.name));
         self.stay.sort_by(|a, b| a.name.cmp(&b.name));
-        let documents: Documents = self.documents.into_iter().collect();
+        let mut documents: Documents = self.documents.into_iter().collect();
+        for (name, need) in documents.break_circles() {
+            let back = self.apps.iter_mut().find(|back| back.name == name);
+            if let Some(back) = back {
+                back.kept.push(Kept {
+                    what: "depends_on".to_owned(),
+                    why: format!(
+                        "it depended on {need}, which depended on it at another time: neither waits for the other"
+                    ),
+                });
+            }
+        }
         let request = MakePlan {
             documents: documents.manifests(),
             order: documents.order(),

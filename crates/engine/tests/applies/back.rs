@@ -180,6 +180,8 @@ async fn what_was_not_there_or_was_another_container_is_not_gone_back_to() {
         code_of(s.back(web.id, Target::Snapshot(900)).await),
         "not_found"
     );
+    let never = Target::Moment(Timestamp(i64::MAX));
+    assert_eq!(code_of(s.back(web.id, never).await), "invalid_value");
     let before = Timestamp(web.created_at.0 - 1);
     let early = impossible(s.back(web.id, Target::Moment(before)).await);
     assert_eq!(early, Impossible::NotThen(web.hostname.clone()));
@@ -255,6 +257,32 @@ async fn all_apps_go_back_to_a_moment_and_those_made_since_go_with_consent_alone
     let why = &ended.unwrap().why;
     assert!(why.contains("not there any more"), "{why}");
     assert!(plan.changes.iter().all(|one| one.name.as_str() != "web"));
+}
+
+#[tokio::test]
+async fn apps_that_depended_on_each_other_at_different_times_go_back_all_the_same() {
+    let s = Stand::start().await;
+    s.done(&[greets("web", &["dbs"], "old"), app("dbs", &[])])
+        .await;
+    // What web depends on changes nothing, and is not written down.
+    s.done(&[greets("web", &[], "old"), greets("dbs", &["web"], "old")])
+        .await;
+    let then = s.revisions("dbs").await.last().unwrap().applied_at;
+    s.done(&[greets("web", &[], "new"), greets("dbs", &[], "new")])
+        .await;
+    let plan = s
+        .goes(|| s.back_with_all(then, false), Consent::default())
+        .await;
+    let told = plan.rollback.unwrap().apps;
+    let kept: Vec<(&str, &str)> = told
+        .iter()
+        .flat_map(|one| one.kept.iter().map(|kept| (one.name.as_str(), &*kept.what)))
+        .collect();
+    assert_eq!(kept, [("dbs", "depends_on"), ("web", "depends_on")]);
+    for name in ["dbs", "web"] {
+        let greeting = s.named(name).await.environment;
+        assert_eq!(greeting, json!({ "GREETING": "old" }), "{name}");
+    }
 }
 
 /// The number of a snapshot of the app's container that tells this memory, once there is one.
