@@ -283,12 +283,24 @@ impl TestWorld {
     /// # Errors
     /// It was not within 20 s.
     pub async fn until(&self, what: impl AsyncFn() -> bool) -> Result<(), String> {
+        self.within(Duration::from_secs(20), what).await
+    }
+
+    /// As [`TestWorld::until`], for what takes longer.
+    ///
+    /// # Errors
+    /// It was not within that time.
+    pub async fn within(
+        &self,
+        most: Duration,
+        what: impl AsyncFn() -> bool,
+    ) -> Result<(), String> {
         let looking = async {
             while !what().await {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), looking)
+        tokio::time::timeout(most, looking)
             .await
             .map_err(|_| "it did not come to be".to_owned())
     }

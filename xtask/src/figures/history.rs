@@ -48,8 +48,9 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     let found = found(bench, WHAT, (GUESTS, GUESTS), &more);
     // In full it is a gigabyte.
     let folder = format!("observe-{WHAT}-{GUESTS}");
-    std::fs::remove_dir_all(bench.place.target().join("figures").join(folder))?;
+    let removed = std::fs::remove_dir_all(bench.place.target().join("figures").join(folder));
     let found = found?;
+    removed?;
     let unchanged = number(&found, "unchanged_bytes")?;
     let each = number(&found, "changed_bytes")? / number(&found, "changes")?;
     let page = number(&found["read"], "page_p99_ms")?;

@@ -72,17 +72,13 @@ impl Stand {
         };
         let begun = self.w.engine.start_apply(&self.w.actor, request).await;
         let id = begun.unwrap().id;
-        let over = async {
-            loop {
-                self.pass().await;
-                let apply = self.w.store.apply(id).await.unwrap().unwrap();
-                if apply.state.is_over() {
-                    return apply.state;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+        let is_over = async || {
+            self.pass().await;
+            let apply = self.w.store.apply(id).await.unwrap().unwrap();
+            apply.state.is_over()
         };
-        let state = tokio::time::timeout(DEADLINE, over).await.unwrap();
+        self.w.within(DEADLINE, is_over).await.unwrap();
+        let state = self.w.store.apply(id).await.unwrap().unwrap().state;
         let mut changes = self.w.store.apply_changes(id).await.unwrap();
         changes.retain(|one| one.state != ChangeState::Done);
         assert_eq!(state, ApplyState::Done, "{changes:?}");

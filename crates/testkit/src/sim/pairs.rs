@@ -357,7 +357,10 @@ impl Pairs {
                 if number >= self.count || late || over.load(Ordering::Relaxed) {
                     return Ok(());
                 }
-                let found = play_pair(self.from + number, self.leaves_out)?;
+                let seed = self.from.wrapping_add(number);
+                let found = play_pair(seed, self.leaves_out);
+                // What cannot go on has not to be waited for by the others.
+                let found = found.inspect_err(|_| over.store(true, Ordering::Relaxed))?;
                 let mut verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner);
                 verdict.add(found);
                 if self.until_found && verdict.differ > 0 {
