@@ -19,7 +19,7 @@ pub struct ExportQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(example = "yaml")]
     pub format: Option<String>,
-    /// With whether each app runs, as that is on record; else that is left as it is by whoever applies the documents.
+    /// With whether each app runs, as that is on record; else only of apps whose documents said something of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<bool>,
 }

@@ -21,7 +21,7 @@ pub struct Export {
     pub apps: Option<BTreeSet<AppId>>,
     /// Only those of this host entry; `None` = all.
     pub host: Option<HostId>,
-    /// With whether each runs, as that is on record.
+    /// With whether each runs, as that is on record; else only of those whose documents said something of it.
     pub power: bool,
 }
 

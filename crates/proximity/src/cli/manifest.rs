@@ -105,7 +105,7 @@ pub(crate) struct ExportArgs {
     /// How documents are written
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "yaml")]
     pub(crate) format: DocumentFormat,
-    /// Write whether each app runs as well; else that is left as it is
+    /// Write of each app whether it runs; else only of those whose documents said something of it
     #[arg(long)]
     pub(crate) power: bool,
     /// Folder that gets a file for each app; - is stdout

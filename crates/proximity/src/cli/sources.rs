@@ -24,7 +24,7 @@ pub(crate) enum SourcesCommand {
 pub(crate) enum Policy {
     /// A plan is kept and told; a person applies it
     Plan,
-    /// What takes nothing away is applied, all else waits for a person
+    /// It is applied; a plan that needs a person's word waits for it
     Apply,
 }
 
