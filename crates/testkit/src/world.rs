@@ -290,11 +290,7 @@ impl TestWorld {
     ///
     /// # Errors
     /// It was not within that time.
-    pub async fn within(
-        &self,
-        most: Duration,
-        what: impl AsyncFn() -> bool,
-    ) -> Result<(), String> {
+    pub async fn within(&self, most: Duration, what: impl AsyncFn() -> bool) -> Result<(), String> {
         let looking = async {
             while !what().await {
                 tokio::time::sleep(Duration::from_millis(5)).await;

@@ -276,7 +276,11 @@ async fn apps_that_depended_on_each_other_at_different_times_go_back_all_the_sam
     let told = plan.rollback.unwrap().apps;
     let kept: Vec<(&str, &str)> = told
         .iter()
-        .flat_map(|one| one.kept.iter().map(|kept| (one.name.as_str(), &*kept.what)))
+        .flat_map(|one| {
+            one.kept
+                .iter()
+                .map(move |kept| (one.name.as_str(), kept.what.as_str()))
+        })
         .collect();
     assert_eq!(kept, [("dbs", "depends_on"), ("web", "depends_on")]);
     for name in ["dbs", "web"] {
