@@ -204,6 +204,32 @@ fn only_the_one_task_that_made_a_difference_tells_who_did() {
     assert_eq!(since_last_seen(Timestamp(60_050)), Timestamp(50));
 }
 
+/// Somebody stopped it, it was started again, and went down by itself: nobody's task made it so.
+#[test]
+fn whoever_was_there_before_something_else_made_it_so_is_not_named() {
+    let task = |kind: &str, at: i64| Trace {
+        kind: kind.to_owned(),
+        user: "ann@pve".to_owned(),
+        at: Timestamp(at),
+    };
+    let is_named = |field: &Merged, tasks: &[Trace]| {
+        traced(std::slice::from_ref(field), tasks, Timestamp(50)).is_some()
+    };
+    let off = changed("power", json!("running"), json!("stopped"));
+    for (other, later) in [("vzstart", 110), ("vzstart", 100), ("vzrollback", 110)] {
+        let tasks = [task("vzstop", 100), task(other, later)];
+        assert!(!is_named(&off, &tasks), "{other} at {later}");
+    }
+    let tasks = [task("vzstart", 90), task("vzstop", 100)];
+    assert!(is_named(&off, &tasks), "it ran before it was stopped");
+    let on = changed("power", json!("stopped"), json!("running"));
+    assert!(is_named(&on, &[task("vzstart", 100)]));
+    assert!(!is_named(&on, &[task("vzstart", 100), task("vzstop", 110)]));
+    let disk = changed("rootfs", json!("8G"), json!("9G"));
+    assert!(is_named(&disk, &[task("resize", 100), task("vzstop", 110)]));
+    assert!(!is_named(&disk, &[task("resize", 100), task("vzrollback", 110)]));
+}
+
 fn side() -> impl Strategy<Value = Fields> {
     let values = proptest::collection::vec(0_u8..3, 4);
     values.prop_map(|values| {

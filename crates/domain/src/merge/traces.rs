@@ -30,6 +30,32 @@ fn makers(field: &Merged) -> &'static [&'static str] {
     }
 }
 
+/// Tasks after which this field may be what it is now although no maker made it so: what undoes a maker, and what brings an older
+/// configuration back.
+fn others(field: &Merged) -> &'static [&'static str] {
+    let now = field.actual.as_ref().and_then(serde_json::Value::as_str);
+    match (field.path.as_str(), now) {
+        ("rootfs", _) => &["vzrollback", "vzrestore"],
+        ("power", Some("stopped")) => &[
+            "vzstart",
+            "vzreboot",
+            "hastart",
+            "vzrollback",
+            "vzrestore",
+            "vzdump",
+        ],
+        ("power", Some("running")) => &[
+            "vzstop",
+            "vzshutdown",
+            "hastop",
+            "vzrollback",
+            "vzrestore",
+            "vzdump",
+        ],
+        _ => &[],
+    }
+}
+
 /// Whether a task of Proxmox VE may tell who made this: one field, and one that is changed by a task.
 #[must_use]
 pub fn leaves_a_task(drifted: &[Merged]) -> bool {
@@ -43,12 +69,18 @@ pub fn since_last_seen(seen: Timestamp) -> Timestamp {
 }
 
 /// The one task that made what drifted, of those that were started at `since` or later. `None`: no task makes such a thing, none is
-/// known, or several may have made it, so that it cannot be told which; of several fields neither.
+/// known, several may have made it, so that it cannot be told which, or another one came after it that leaves it so as well; of several
+/// fields neither.
 #[must_use]
 pub fn traced<'t>(drifted: &[Merged], tasks: &'t [Trace], since: Timestamp) -> Option<&'t Trace> {
     let [field] = drifted else { return None };
     let made = |task: &&Trace| task.at >= since && makers(field).contains(&task.kind.as_str());
     let mut made = tasks.iter().filter(made);
     let first = made.next()?;
-    made.next().is_none().then_some(first)
+    let is_other = |task: &Trace| others(field).contains(&task.kind.as_str());
+    // Whole seconds: of two in the same one it is not known which was later.
+    let is_hidden = tasks
+        .iter()
+        .any(|task| task.at >= first.at && is_other(task));
+    (made.next().is_none() && !is_hidden).then_some(first)
 }
