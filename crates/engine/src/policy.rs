@@ -3,16 +3,18 @@
 //! was recognised; the operation identifies it again by itself.
 //!
 //! Nothing is destroyed, replaced or switched here, and no disk is resized: of an app that we made memory and cores go back, of one that was
-//! taken over the keys that a restore may write. Somebody who goes on changing them wins after a few times, and that stays told; what
+//! taken over the keys that a restore may write. What was told has to be there still, and to be somebody else's still: what a person
+//! asked for here since then stays. Somebody who goes on changing them wins after a few times, and that stays told; what
 //! came to nothing is not tried again until something else is wanted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use proximity_domain::app::AppClass;
 use proximity_domain::create::ResourceRequest;
 use proximity_domain::desired::DesiredSpec;
-use proximity_domain::ids::OperationId;
+use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::manifest::{AppSpec, Policy};
 use proximity_domain::merge::{Answer, Merged};
 use proximity_domain::operation::{OperationKind, OperationState};
@@ -33,7 +35,10 @@ const EVERY: Duration = Duration::from_secs(30);
 /// So often the container of one app is changed back in an hour.
 pub const MOST_IN_AN_HOUR: usize = 3;
 const HOUR_MS: i64 = 3_600_000;
-/// After a change back the sweep gets so long to see what came of it, milliseconds.
+/// And so often in a day: what sets it again and again, as another program does, is not fought for ever.
+pub const MOST_IN_A_DAY: usize = 6;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// After a change back the sweep gets so long to see what came of it, milliseconds. A container that was asked in vain has as long a rest.
 const REST_MS: i64 = 10 * 60_000;
 /// So many of an app's newest operations are looked through.
 const LOOKED_BACK: u32 = 50;
@@ -44,13 +49,32 @@ const BECAUSE: &str = "policy revert: the container was changed in Proxmox VE";
 #[derive(Debug)]
 pub struct Reverter {
     engine: Engine,
+    /// Containers that were asked and of which nothing was changed back.
+    in_vain: Mutex<BTreeMap<AppId, InVain>>,
+}
+
+/// A look at a container of which nothing was changed back.
+#[derive(Debug, Clone, Copy)]
+struct InVain {
+    /// When what was to be changed back was told.
+    told: Timestamp,
+    /// Since when that is wanted what was wanted.
+    wanted: Timestamp,
+    at: Timestamp,
 }
 
 impl Reverter {
-    /// One that keeps nothing between its passes.
+    /// One that keeps between its passes only which containers need not be asked again for now.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
-        Self { engine }
+        Self {
+            engine,
+            in_vain: Mutex::default(),
+        }
+    }
+
+    fn in_vain(&self) -> MutexGuard<'_, BTreeMap<AppId, InVain>> {
+        self.in_vain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks every 30 s, until `shutdown`.
@@ -81,6 +105,8 @@ impl Reverter {
     pub async fn pass(&self) -> Result<Vec<OperationId>, EngineError> {
         let store = self.engine.store();
         let drifts = store.desired_drifts().await?;
+        let told: BTreeSet<AppId> = drifts.iter().map(|drift| drift.app).collect();
+        self.in_vain().retain(|app, _| told.contains(app));
         if drifts.is_empty()
             || store.mass_brake().await?.stopped.is_some()
             || !store.claimable_applies().await?.is_empty()
@@ -119,6 +145,17 @@ impl Reverter {
         let Some(key) = self.next_key(&app, drift, wanted_at).await? else {
             return Ok(None);
         };
+        let look = InVain {
+            told: drift.since,
+            wanted: wanted_at,
+            at: self.engine.now(),
+        };
+        let before = self.in_vain().get(&app.id).copied();
+        if before.is_some_and(|before| look.is_too_soon(before)) {
+            return Ok(None);
+        }
+        // Also where it cannot be asked: a cluster that is off is not asked at each pass.
+        self.in_vain().insert(app.id, look);
         let made = match (&spec, app.class) {
             (DesiredSpec::App(spec), AppClass::Native) => {
                 self.update(&app, spec, &drift.fields, key).await?
@@ -131,6 +168,7 @@ impl Reverter {
         let Some(made) = made else {
             return Ok(None);
         };
+        self.in_vain().remove(&app.id);
         tracing::warn!(app = %app.hostname, operation = %made.id, "what was changed in Proxmox VE is changed back: its policy is revert");
         Ok(Some(made.id))
     }
@@ -155,11 +193,7 @@ impl Reverter {
         }
         let now = self.engine.now();
         let begun: Vec<Timestamp> = newest.iter().filter_map(begun_by_policy).collect();
-        let since = |ms: i64| {
-            let begun = begun.iter();
-            begun.filter(|at| now.0.saturating_sub(at.0) < ms).count()
-        };
-        if since(REST_MS) > 0 || since(HOUR_MS) >= MOST_IN_AN_HOUR {
+        if is_often_enough(&begun, now) {
             return Ok(None);
         }
         let differs: Vec<&str> = drift.fields.iter().map(|one| one.path.as_str()).collect();
@@ -181,12 +215,27 @@ impl Reverter {
     ) -> Result<Option<OperationRecord>, EngineError> {
         let is_due = |path: &str| {
             let field = drifted.iter().find(|field| field.path == path);
-            field.is_some_and(|field| Answer::of(field.verdict, Policy::Revert) == Answer::Change)
+            field.filter(|field| Answer::of(field.verdict, Policy::Revert) == Answer::Change)
+        };
+        let due = ["memory", "cores"].into_iter().filter_map(is_due);
+        let due: Vec<&Merged> = due.collect();
+        if due.is_empty() {
+            return Ok(None);
+        }
+        let id = app.id.to_string();
+        let (now, is_locked) = Box::pin(self.engine.drift_locked(&id)).await?;
+        if is_locked {
+            return Ok(None);
+        }
+        // What was told is some minutes old: a person may have asked for what is there now.
+        let is_still = |path: &str| {
+            let told = due.iter().find(|field| field.path == path);
+            told.is_some_and(|told| now.fields.contains(told))
         };
         let (wish, given) = (spec.resources, app.resources);
         let resources = ResourceRequest {
-            memory_mib: is_due("memory").then_some(wish.memory_mib.unwrap_or(given.memory_mib)),
-            cores: is_due("cores").then_some(wish.cores.unwrap_or(given.cores)),
+            memory_mib: is_still("memory").then_some(wish.memory_mib.unwrap_or(given.memory_mib)),
+            cores: is_still("cores").then_some(wish.cores.unwrap_or(given.cores)),
             disk_gib: None,
         };
         if resources == ResourceRequest::default() {
@@ -197,7 +246,6 @@ impl Reverter {
             key: Some(key),
             ..UpdateApp::default()
         };
-        let id = app.id.to_string();
         let preview = Box::pin(self.engine.preview_update(&id, &request)).await?;
         if preview.changes.is_empty() || preview.confirm {
             return Ok(None);
@@ -221,7 +269,14 @@ impl Reverter {
             .iter()
             .filter_map(|field| field.path.strip_prefix(KEY));
         let told: BTreeSet<&str> = told.collect();
+        if told.is_empty() {
+            return Ok(None);
+        }
         let id = app.id.to_string();
+        let (_, is_locked) = Box::pin(self.engine.drift_locked(&id)).await?;
+        if is_locked {
+            return Ok(None);
+        }
         let preview = Box::pin(self.engine.preview_restore(&id, &Wanted::All)).await?;
         let mut keys: BTreeSet<String> = preview.plan.names().into_iter().collect();
         keys.retain(|key| told.contains(key.as_str()));
@@ -241,18 +296,40 @@ impl Reverter {
     }
 }
 
-/// The newest change of a container was asked for by a policy and came to nothing: it failed, or a person cancelled it. The same is not
+impl InVain {
+    /// Just this was looked at `before`, a short while ago.
+    fn is_too_soon(&self, before: Self) -> bool {
+        let since = self.at.0.saturating_sub(before.at.0);
+        let is_same = (self.told, self.wanted) == (before.told, before.wanted);
+        // One that was looked at later than now was so before the clock was set back.
+        is_same && (0..REST_MS).contains(&since)
+    }
+}
+
+/// Enough changes back were begun at these moments.
+fn is_often_enough(begun: &[Timestamp], now: Timestamp) -> bool {
+    let since = |ms: i64| {
+        let begun = begun.iter();
+        begun.filter(|at| now.0.saturating_sub(at.0) < ms).count()
+    };
+    since(REST_MS) > 0 || since(HOUR_MS) >= MOST_IN_AN_HOUR || since(DAY_MS) >= MOST_IN_A_DAY
+}
+
+/// The newest change of a container that a policy asked for came to nothing: it failed, or a person cancelled it. The same is not
 /// tried again until another thing is wanted, or a person has changed the container with success.
 fn is_rejected(newest_first: &[OperationRecord], wanted_at: Timestamp) -> bool {
-    let mut changes = newest_first.iter().filter(|one| changes_a_container(one));
-    let Some(last) = changes.next() else {
-        return false;
-    };
-    let came_to_nothing = matches!(
-        last.state,
-        OperationState::Failed { .. } | OperationState::Cancelled
-    );
-    came_to_nothing && begun_by_policy(last).is_some_and(|begun| begun >= wanted_at)
+    for change in newest_first.iter().filter(|one| changes_a_container(one)) {
+        let came_to_nothing = matches!(
+            change.state,
+            OperationState::Failed { .. } | OperationState::Cancelled
+        );
+        match begun_by_policy(change) {
+            Some(begun) => return came_to_nothing && begun >= wanted_at,
+            None if came_to_nothing => {}
+            None => return false,
+        }
+    }
+    false
 }
 
 /// When this operation was asked for, if it was by a policy and not by a person.
@@ -271,5 +348,101 @@ fn changes_a_container(operation: &OperationRecord) -> bool {
         | OperationKind::Remove
         | OperationKind::Adopt
         | OperationKind::Forget => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proximity_domain::failure::Failure;
+    use proximity_domain::ids::Epoch;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const MINUTE_MS: i64 = 60_000;
+
+    fn change(by: &str, at: i64, state: OperationState) -> OperationRecord {
+        OperationRecord {
+            id: OperationId(Uuid::from_u128(1)),
+            kind: OperationKind::Update,
+            app: AppId(Uuid::from_u128(2)),
+            state,
+            input: json!({}),
+            requested_by: by.to_owned(),
+            request_id: None,
+            retry_of: None,
+            percent: 100,
+            cancel_requested: false,
+            epoch: Epoch(1),
+            lease: None,
+            attempt: 1,
+            wait: None,
+            created_at: Timestamp(at),
+            finished_at: Some(Timestamp(at)),
+            cleared_at: None,
+        }
+    }
+
+    fn failed() -> OperationState {
+        OperationState::Failed {
+            failure: Failure::new("pve_refused", "it was refused", "look"),
+        }
+    }
+
+    #[test]
+    fn what_came_to_nothing_is_rejected_until_something_came_of_it_or_else_is_wanted() {
+        let done = || OperationState::Succeeded;
+        let policy = |at, state| change("system", at, state);
+        let person = |at, state| change("ann", at, state);
+        let rejects = |newest: &[OperationRecord]| is_rejected(newest, Timestamp(5));
+        assert!(!rejects(&[]));
+        assert!(!rejects(&[policy(10, done())]));
+        assert!(!rejects(&[person(10, failed())]));
+        assert!(rejects(&[policy(10, failed())]));
+        assert!(rejects(&[policy(10, OperationState::Cancelled)]));
+        assert!(!rejects(&[policy(4, failed())]), "before it was wanted");
+        assert!(!rejects(&[person(20, done()), policy(10, failed())]));
+        // What a person tried in vain as well speaks for nothing.
+        assert!(rejects(&[person(20, failed()), policy(10, failed())]));
+        assert!(!rejects(&[policy(20, done()), policy(10, failed())]));
+    }
+
+    /// Something sets it again as soon as it is changed back, for a week.
+    #[test]
+    fn what_is_set_again_and_again_is_changed_back_a_few_times_a_day() {
+        let mut begun = Vec::new();
+        for minute in 0..7 * 24 * 60 {
+            let now = Timestamp(minute * MINUTE_MS);
+            if !is_often_enough(&begun, now) {
+                begun.push(now);
+            }
+        }
+        assert_eq!(begun.len(), 7 * MOST_IN_A_DAY);
+        let within = |ms: i64| {
+            let until = |from: &Timestamp| {
+                let later = begun.iter().map(|at| at.0 - from.0);
+                later.filter(|since| (0..ms).contains(since)).count()
+            };
+            begun.iter().map(until).max()
+        };
+        assert_eq!(within(HOUR_MS), Some(MOST_IN_AN_HOUR));
+        assert_eq!(within(DAY_MS), Some(MOST_IN_A_DAY));
+        assert_eq!(within(REST_MS), Some(1));
+    }
+
+    #[test]
+    fn what_was_looked_at_in_vain_rests_until_something_else_is_told_or_wanted() {
+        let look = |told: i64, wanted: i64, at: i64| InVain {
+            told: Timestamp(told),
+            wanted: Timestamp(wanted),
+            at: Timestamp(at),
+        };
+        let before = look(1, 2, 1_000);
+        assert!(look(1, 2, 1_000 + REST_MS - 1).is_too_soon(before));
+        assert!(!look(1, 2, 1_000 + REST_MS).is_too_soon(before));
+        assert!(!look(3, 2, 1_001).is_too_soon(before));
+        assert!(!look(1, 3, 1_001).is_too_soon(before));
+        assert!(!look(1, 2, 999).is_too_soon(before), "the clock went back");
     }
 }

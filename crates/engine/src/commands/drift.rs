@@ -56,6 +56,11 @@ impl Engine {
     /// # Errors
     /// Unknown app; a container that is not there, is another one, or cannot be read.
     pub async fn drift(&self, app: &str) -> Result<DriftView, EngineError> {
+        Ok(self.drift_locked(app).await?.0)
+    }
+
+    /// The same, and whether Proxmox VE holds the container locked: a backup or another work on it is under way.
+    pub(crate) async fn drift_locked(&self, app: &str) -> Result<(DriftView, bool), EngineError> {
         let found = self.find_app(app).await?;
         let (app, place, config, changes) = match found.class {
             AppClass::Adopted => {
@@ -75,7 +80,7 @@ impl Engine {
         let actual = actual(&config, &place.node, power_of(&app));
         let told = store.desired_drifts().await?.into_iter();
         let told = told.filter(|told| told.app == app.id);
-        Ok(DriftView {
+        let view = DriftView {
             guarded_since: store.guarded_since(app.id).await?,
             fields: sides_of(store, &app, spec, &actual).await?,
             wanted: wanted
@@ -85,7 +90,8 @@ impl Engine {
             app: app.id,
             hostname: app.hostname.to_string(),
             changes,
-        })
+        };
+        Ok((view, config.lock.is_some()))
     }
 
     /// Reads the container of an app that we made, where it is.

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use proximity_domain::create::ResourceRequest;
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::OperationId;
+use proximity_domain::operation::OperationState;
+use proximity_engine::commands::UpdateApp;
 use proximity_engine::policy::{MOST_IN_AN_HOUR, Reverter};
 use proximity_pve::transport::Method;
 use proximity_testkit::pve::Pve;
@@ -195,4 +198,46 @@ async fn what_a_person_cancelled_is_not_tried_again() {
         (web.operation, web.status.label().label()),
         (None, "running")
     );
+}
+
+/// What was told is some minutes old when it is changed back.
+#[tokio::test]
+async fn what_a_person_asked_for_here_since_it_was_told_stays() {
+    let s = wanted(Policy::Revert).await;
+    set(&s, &[("memory", "256")]).await;
+    sweep(&s).await;
+    let request = UpdateApp {
+        resources: ResourceRequest {
+            memory_mib: Some(300),
+            ..ResourceRequest::default()
+        },
+        ..UpdateApp::default()
+    };
+    let asked = s.w.engine.update_app(&s.w.actor, "web", request).await;
+    s.w.settled(asked.unwrap().id).await.unwrap();
+    assert!(pass(&s).await.is_empty());
+    assert_eq!(config(&s).await["memory"], 300);
+    assert_eq!(s.operations(OperationKind::Update).await, 1);
+}
+
+#[tokio::test]
+async fn a_container_under_a_lock_is_left_and_asked_again_after_a_rest() {
+    let (s, clock) = moved(Policy::Revert).await;
+    let vmid = place(&s).await.vmid.get();
+    set(&s, &[("memory", "256")]).await;
+    sweep(&s).await;
+    let reverter = Reverter::new(s.w.engine.clone());
+    s.w.pve.meddle(|world| world.set_lock(vmid, Some("backup")));
+    assert!(reverter.pass().await.unwrap().is_empty());
+    let asked = s.w.pve.calls();
+    s.w.pve.meddle(|world| world.set_lock(vmid, None));
+    assert!(reverter.pass().await.unwrap().is_empty());
+    assert_eq!(s.w.pve.calls(), asked, "it is not asked at each pass");
+    clock.pass(AGAIN_MS);
+    let [operation] = reverter.pass().await.unwrap()[..] else {
+        panic!("one operation");
+    };
+    let record = s.w.settled(operation).await.unwrap();
+    assert_eq!(record.state, OperationState::Succeeded);
+    assert_eq!(config(&s).await["memory"], 128);
 }
