@@ -266,7 +266,10 @@ impl Reconciler {
             return Ok(None);
         };
         let place = seen.place;
-        self.pace.turn().await;
+        // Its rights on the node, and the tasks.
+        for _ in 0..2 {
+            self.pace.turn().await;
+        }
         // What the node's list does not show whole tells nothing: whom it leaves out may have been the one.
         let read = &seen.site.read;
         let Ok(upids) = tasks_about(read, &place.node, place.vmid, before).await else {

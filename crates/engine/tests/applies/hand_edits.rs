@@ -133,6 +133,7 @@ async fn what_the_list_shows_is_looked_at_with_the_next_doubts() {
     sweep(&s).await;
     reconciler.pass(&Pass::Work).await.unwrap();
     set(&s, &[("memory", "256")]).await;
+    s.w.pve.meddle(|world| world.tell_now());
     let is_told = async || {
         reconciler.pass(&Pass::Work).await.unwrap();
         reconciler.sweep_doubtful().await.unwrap();

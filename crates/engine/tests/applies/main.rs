@@ -152,6 +152,7 @@ impl Stand {
 
     /// Documents that lead to nothing more, once the cluster's list tells it.
     async fn is_as_wanted(&self, documents: &[Manifest]) {
+        self.w.pve.meddle(|world| world.tell_now());
         let is_quiet = async || self.plan(documents, true).await.plan.changes.is_empty();
         self.w.until(is_quiet).await.unwrap();
     }

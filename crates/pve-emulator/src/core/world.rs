@@ -456,6 +456,11 @@ impl World {
         self.environment = environment;
     }
 
+    /// `pvestatd` tells of all guests with whatever happens next, and not only when its ten seconds are over.
+    pub fn tell_now(&mut self) {
+        self.next_broadcast_ms = 0;
+    }
+
     /// Sets or removes a container's lock outside of the API, as `pct set --lock` and `pct unlock`
     /// on the node do.
     pub fn set_lock(&mut self, vmid: u32, lock: Option<&str>) {
