@@ -3,6 +3,7 @@
 //! a sweep; then it is told once, and its end once, or accepted where the policy says so.
 
 use proximity_domain::app::{AppClass, StatusLabel};
+use proximity_domain::create::Resources;
 use proximity_domain::desired::DesiredSpec;
 use proximity_domain::drift::drift;
 use proximity_domain::event::EventKind;
@@ -70,7 +71,11 @@ impl Reconciler {
         let found = self.differing(app, wanted.as_ref(), seen.place, config);
         let found = found.await?;
         let was_told = told.map(|told| told.fields.as_slice()).unwrap_or_default();
-        if found.is_none_or(|found| found == was_told) {
+        // What was told is taken all the same once its policy is to accept it.
+        let is_done = |found: Vec<Merged>| {
+            found == was_told && !is_acceptable(wanted.as_ref(), found.as_slice())
+        };
+        if found.is_none_or(is_done) {
             return Ok(());
         }
         let Some(_at_work) = self.at_work.try_enter(app) else {
@@ -298,6 +303,18 @@ fn trace_of(upid: &Upid) -> Trace {
 
 /// What the path of a key of an adopted container's configuration begins with: it is compared with the day of adoption.
 pub(crate) const KEY: &str = "config.";
+
+/// Something of this is to be taken as it is, and can be said by documents.
+fn is_acceptable(wanted: Option<&DesiredRecord>, found: &[Merged]) -> bool {
+    let spec = wanted.and_then(|wanted| wanted.spec.as_ref());
+    // What was given is only written over.
+    let given = Resources {
+        memory_mib: 0,
+        cores: 0,
+        disk_gib: 0,
+    };
+    spec.is_some_and(|spec| accepted(spec, Some(given), found).is_some())
+}
 
 /// A field as an event tells it. Of a key of an adopted container there is no value to tell.
 fn field_told(field: &Merged) -> Value {

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use proximity_domain::create::ResourceRequest;
+use proximity_domain::desired::DesiredSpec;
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::OperationId;
+use proximity_domain::merge::Accepted;
 use proximity_domain::operation::OperationState;
 use proximity_engine::commands::UpdateApp;
 use proximity_engine::policy::{MOST_IN_AN_HOUR, Reverter};
 use proximity_pve::transport::Method;
+use proximity_store::effects::NewEvent;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::sources::MovedClock;
 use proximity_testkit::world::WorldParts;
@@ -240,4 +243,43 @@ async fn a_container_under_a_lock_is_left_and_asked_again_after_a_rest() {
     let record = s.w.settled(operation).await.unwrap();
     assert_eq!(record.state, OperationState::Succeeded);
     assert_eq!(config(&s).await["memory"], 128);
+}
+
+/// It was told while another policy was in force.
+#[tokio::test]
+async fn what_was_told_is_accepted_once_the_policy_is_to_accept() {
+    let s = wanted(Policy::Warn).await;
+    set(&s, &[("memory", "256")]).await;
+    sweep(&s).await;
+    assert_eq!(told(&s, EventKind::DesiredDrifted).await.len(), 1);
+    let name = "web".parse().unwrap();
+    let before = s.w.store.desired(&name).await.unwrap().unwrap();
+    let Some(DesiredSpec::App(mut spec)) = before.spec.clone() else {
+        panic!("{before:?}")
+    };
+    spec.policy = Policy::Accept;
+    let revision = Accepted {
+        spec: DesiredSpec::App(spec),
+        resources: None,
+        paths: vec!["policy".to_owned()],
+    };
+    let vmid = place(&s).await.vmid;
+    let event = NewEvent {
+        kind: EventKind::DesiredAccepted,
+        body: json!({
+            "app": before.app, "hostname": "web", "host": "lab", "vmid": vmid,
+            "fields": [], "by": null, "at": null,
+        }),
+    };
+    let (store, actor, now) = (&s.w.store, &s.w.actor, before.applied_at);
+    let revised = store.accept_drift(&before, &revision, &event, actor, now);
+    assert!(revised.await.unwrap());
+    for _ in 0..2 {
+        sweep(&s).await;
+    }
+    let web = s.w.store.app_by_hostname("web").await.unwrap().unwrap();
+    assert_eq!(web.resources.memory_mib, 256);
+    let newest = s.w.store.desired(&name).await.unwrap().unwrap();
+    assert_eq!(newest.revision, 3);
+    assert_eq!(told(&s, EventKind::DesiredDriftEnded).await.len(), 1);
 }
