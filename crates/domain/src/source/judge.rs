@@ -1,7 +1,12 @@
 //! What becomes of a plan that was made from a source.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::apply::Consent;
+use crate::desired::Documents;
 use crate::failure::Failure;
+use crate::ids::AppId;
+use crate::names::SecretName;
 use crate::plan::{Act, Change, Plan};
 
 use super::SourcePolicy;
@@ -25,7 +30,7 @@ type Check = (&'static str, fn(&Change) -> bool);
 
 /// What becomes of a plan by the source's policy.
 ///
-/// Without a person nothing is replaced, ever; no record ends and no container is destroyed unless the source prunes, and then no more
+/// Without a person nothing is replaced and no container is taken over, ever; no record ends and no container is destroyed unless the source prunes, and then no more
 /// than the mass brake lets go without a number. What is held back, or lacks a right, holds the whole plan back: half a commit is not
 /// what the commit says.
 #[must_use]
@@ -37,11 +42,14 @@ pub fn judge(policy: SourcePolicy, prune: bool, plan: &Plan) -> Verdict {
         let count = plan.changes.iter().filter(|one| !one.is_quiet()).count();
         return waits(format!("{count} change(s) wait to be applied"));
     }
-    let checks: [Check; 3] = [
+    let checks: [Check; 4] = [
         ("held back", |one| !one.obstacles.is_empty()),
         ("without the rights it needs", |one| !one.lacks.is_empty()),
         ("replaced, with what it holds", |one| {
             one.act == Act::Replace
+        }),
+        ("taken over, though no app has had it", |one| {
+            one.act == Act::Adopt
         }),
     ];
     for (what, is_so) in checks {
@@ -69,6 +77,33 @@ pub fn judge(policy: SourcePolicy, prune: bool, plan: &Plan) -> Verdict {
     })
 }
 
+impl Verdict {
+    /// Holds an apply back whose changes would put a secret into an app that does not have it. `had` are the secrets that were put into
+    /// each app by what was applied of it last.
+    ///
+    /// Secrets are the installation's, and a document only has to name one: whoever may push could have any of them handed to an app
+    /// that sends it elsewhere. Once a person has applied it, the app has the secret, and what follows is applied by itself.
+    #[must_use]
+    pub fn unless_given_secrets(
+        self,
+        plan: &Plan,
+        documents: &Documents,
+        had: &BTreeMap<AppId, BTreeSet<SecretName>>,
+    ) -> Self {
+        let Self::Apply(_) = self else { return self };
+        let none = BTreeSet::new();
+        let is_given = |one: &Change| {
+            let had = one.app.and_then(|app| had.get(&app)).unwrap_or(&none);
+            let wanted = documents.get(&one.name);
+            !one.is_quiet() && wanted.is_some_and(|spec| !spec.secrets().is_subset(had))
+        };
+        match named(plan, is_given) {
+            Some(names) => waits(format!("given a secret for the first time: {names}")),
+            None => self,
+        }
+    }
+}
+
 fn waits(message: String) -> Verdict {
     Verdict::Waits(Failure::new(
         "source_waits",
@@ -78,7 +113,7 @@ fn waits(message: String) -> Verdict {
 }
 
 /// Names of the changes that are so, the first of many; none if there are none.
-fn named(plan: &Plan, is_so: fn(&Change) -> bool) -> Option<String> {
+fn named(plan: &Plan, is_so: impl Fn(&Change) -> bool) -> Option<String> {
     let mut names = plan.changes.iter().filter(|one| is_so(one));
     let first: Vec<&str> = names
         .by_ref()

@@ -1,11 +1,15 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::app::AppClass;
 use crate::apply::Consent;
+use crate::desired::Documents;
 use crate::failure::Failure;
-use crate::ids::PlanId;
-use crate::names::{BranchName, CommitId, RepositoryPath};
+use crate::ids::{AppId, PlanId};
+use crate::manifest::Manifest;
+use crate::names::{BranchName, CommitId, RepositoryPath, SecretName};
 use crate::plan::{Act, Change, Downtime, MassBrake, Obstacle, Place, Plan};
 use crate::time::Timestamp;
 
@@ -173,7 +177,7 @@ proptest! {
         let changes = acts.iter().map(|act| change("web", *act)).collect();
         let plan = plan(planned, changes);
         if let Verdict::Apply(consent) = judge(SourcePolicy::Apply, prunes, &plan) {
-            prop_assert!(!acts.contains(&Act::Replace));
+            prop_assert!(!acts.contains(&Act::Replace) && !acts.contains(&Act::Adopt));
             prop_assert!(plan.removed() == 0 || prunes && planned);
             prop_assert_eq!(consent.confirm_removed, None);
             prop_assert!(consent.prune == (prunes && planned));
@@ -191,7 +195,7 @@ fn what_adds_and_changes_is_applied_and_what_takes_away_waits() {
     assert_eq!(applies(adds.clone()), Verdict::Apply(Consent::default()));
     let planned = judge(SourcePolicy::Plan, false, &plan(false, adds));
     assert!(waits(&planned, "2 change(s)"), "{planned:?}");
-    for act in [Act::Replace, Act::Forget, Act::Destroy] {
+    for act in [Act::Replace, Act::Adopt, Act::Forget, Act::Destroy] {
         let verdict = applies(vec![change("web", act)]);
         assert!(waits(&verdict, "web"), "{act:?}: {verdict:?}");
     }
@@ -202,6 +206,36 @@ fn what_adds_and_changes_is_applied_and_what_takes_away_waits() {
     let mut poor = change("web", Act::Create);
     poor.lacks.push("VM.Allocate on /pool/apps".to_owned());
     assert!(waits(&applies(vec![poor]), "rights"));
+}
+
+#[test]
+fn an_app_is_given_no_secret_that_it_does_not_have() {
+    let document = r#"{"catalog_id": "web", "settings": {"PASSWORD": {"secret": "dbs"}}}"#;
+    let document = Manifest::App {
+        name: "web".parse().unwrap(),
+        spec: serde_json::from_str(document).unwrap(),
+    };
+    let documents = Documents::of(&[document]);
+    let app = AppId(uuid::Uuid::from_u128(1));
+    let had = |secret: &str| {
+        let secret: SecretName = secret.parse().unwrap();
+        BTreeMap::from([(app, BTreeSet::from([secret]))])
+    };
+    let judged = |act: Act, app: Option<AppId>, had: BTreeMap<AppId, BTreeSet<SecretName>>| {
+        let known = Change {
+            app,
+            ..change("web", act)
+        };
+        let plan = plan(false, vec![known, change("dbs", Act::Create)]);
+        judge(SourcePolicy::Apply, false, &plan).unless_given_secrets(&plan, &documents, &had)
+    };
+    let made = judged(Act::Create, None, BTreeMap::new());
+    assert!(waits(&made, "given a secret for the first time: web"));
+    let another = judged(Act::Update, Some(app), had("web"));
+    assert!(waits(&another, "given a secret for the first time: web"));
+    let applied = Verdict::Apply(Consent::default());
+    assert_eq!(judged(Act::Update, Some(app), had("dbs")), applied);
+    assert_eq!(judged(Act::NoOp, Some(app), had("web")), applied);
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! One look at a source: what is new, what would have to be done, and what becomes of that.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use proximity_domain::apply::{ApplyState, Consent};
+use proximity_domain::desired::Documents;
 use proximity_domain::failure::Failure;
-use proximity_domain::ids::PlanId;
-use proximity_domain::names::CommitId;
+use proximity_domain::ids::{AppId, PlanId};
+use proximity_domain::names::{CommitId, SecretName};
+use proximity_domain::plan::Plan;
 use proximity_domain::source::{Due, Sight, SourceState, Verdict, judge};
 use proximity_store::error::StoreError;
 use proximity_store::plans::PlanRecord;
@@ -182,7 +186,8 @@ async fn decided(
 ) -> Result<Sight, Halt> {
     let (sight, actor) = (&source.sight, source.actor());
     let planned = Box::pin(engine.make_plan(&actor, request.clone())).await?;
-    let verdict = judge(source.policy, source.prune, &planned.plan);
+    let documents = Documents::of(&request.documents);
+    let verdict = judged(engine, source, &planned.plan, &documents).await?;
     if let Some(before) = before
         && let Verdict::Waits(why) = &verdict
         && before.applied_at.is_none()
@@ -199,11 +204,26 @@ async fn decided(
     };
     let kept = Box::pin(engine.make_plan(&actor, request)).await?;
     // What is kept was read later than what was judged.
-    match judge(source.policy, source.prune, &kept.plan) {
+    match judged(engine, source, &kept.plan, &documents).await? {
         Verdict::Quiet => Ok(sight.as_wanted(commit, due)),
         Verdict::Waits(why) => Ok(sight.waits(commit, kept.id, why, due)),
         Verdict::Apply(consent) => applied(engine, source, commit, kept.id, consent, due).await,
     }
+}
+
+/// What becomes of a plan of these documents: by the source's policy, and by the secrets that its apps have already.
+async fn judged(
+    engine: &Engine,
+    source: &SourceRecord,
+    plan: &Plan,
+    documents: &Documents,
+) -> Result<Verdict, StoreError> {
+    let verdict = judge(source.policy, source.prune, plan);
+    let ties = engine.store().desired_ties().await?.into_iter();
+    let had: BTreeMap<AppId, BTreeSet<SecretName>> = ties
+        .map(|ties| (ties.app, ties.secrets.into_keys().collect()))
+        .collect();
+    Ok(verdict.unless_given_secrets(plan, documents, &had))
 }
 
 async fn applied(
