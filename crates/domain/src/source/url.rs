@@ -9,6 +9,8 @@ use crate::names::BadName;
 
 /// Longest address, bytes.
 const LONGEST: usize = 500;
+/// Longest scheme that a refusal repeats, bytes.
+const LONGEST_SCHEME: usize = 8;
 const RULE: &str = "must be https://HOST[:PORT]/PATH without a user, or ssh://[USER@]HOST[:PORT]/PATH: at most 500 letters, digits and '-', '_', '.', '~', '+', '/', no part starting with a dash";
 
 /// How a repository is reached.
@@ -61,11 +63,15 @@ impl TryFrom<String> for RepositoryUrl {
         if is_url(&value) {
             return Ok(Self(value));
         }
-        // What was typed may hold a password.
-        let value = value.split([':', '@']).next().unwrap_or_default();
+        // What was typed may hold a password or a token, also where its scheme was left out.
+        let (scheme, _) = value.split_once("://").unwrap_or_default();
+        let is_scheme = scheme.bytes().all(|b| b.is_ascii_lowercase());
         Err(BadName {
             what: "address",
-            value: value.chars().take(20).collect(),
+            value: match is_scheme && scheme.len() <= LONGEST_SCHEME {
+                true => scheme.to_owned(),
+                false => String::new(),
+            },
             rule: RULE,
         })
     }

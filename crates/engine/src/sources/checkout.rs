@@ -19,7 +19,7 @@ use super::SourceLimits;
 use super::credential::Credential;
 use super::git::{Git, GitError};
 use super::listing::{self, Listed, MOST_LIST_BYTES, Unlisted};
-use super::run_folder::RunFolder;
+use super::run_folder::{CONFIGURATION, KEY, RunFolder};
 use super::trouble::{Halt, Trouble};
 use crate::engine::Engine;
 
@@ -81,12 +81,12 @@ impl<'a> Checkout<'a> {
                 let text = format!(
                     "[http \"{origin}\"]\n\textraHeader = \"Authorization: Basic {basic}\"\n"
                 );
-                self.run.write(".gitconfig", &text)
+                self.run.write(CONFIGURATION, &text)
             }
             Some(Some(Credential::SshKey { key, known_hosts })) => {
                 let line = |text: String| format!("{}\n", text.trim_end());
                 self.run
-                    .write("key", &line(key))
+                    .write(KEY, &line(key))
                     .and_then(|()| self.run.write("known_hosts", &line(known_hosts)))
             }
         })

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -42,12 +42,24 @@ const SETTINGS: &[&str] = &[
     // One file, however many objects come.
     "fetch.unpackLimit=1",
     "transfer.unpackLimit=1",
+    // A few bytes of a pack can stand for very many: what is large goes through in pieces, and one at a time.
+    "core.bigFileThreshold=16m",
+    "pack.threads=1",
     "gc.auto=0",
     "maintenance.auto=false",
     // Signatures are those of SSH keys alone.
     "gpg.program=/bin/false",
     "gpg.x509.program=/bin/false",
     "gpg.minTrustLevel=fully",
+];
+
+/// What a process that reads a repository may use at most. None of them leaves a picture of its memory: that holds keys and tokens.
+const MOST_USED: [(Resource, u64); 3] = [
+    (Resource::Core, 0),
+    // Bytes of memory.
+    (Resource::As, 2 << 30),
+    // Seconds of a processor, also of one that nobody ends any more because the server died.
+    (Resource::Cpu, 300),
 ];
 
 /// Most bytes of what git says of an error.
@@ -134,6 +146,7 @@ impl Git<'_> {
             _ => GitError::NotRun(e.to_string()),
         })?;
         let mut group = Group::of(&child);
+        group.limit();
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (fed, out, said) = tokio::join!(
@@ -164,10 +177,13 @@ impl Git<'_> {
 
     fn command(&self, argv: &[&str]) -> Command {
         let mut command = Command::new(self.program);
+        // A repository that the data directory happens to lie in has a configuration too.
+        let above = self.folder.parent().unwrap_or(self.folder);
         command
             .env_clear()
             .env("PATH", PATH)
             .env("HOME", self.folder)
+            .env("GIT_CEILING_DIRECTORIES", above)
             .env("LC_ALL", "C")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_ATTR_NOSYSTEM", "1")
@@ -206,6 +222,19 @@ impl Group {
         Self {
             leader: id.and_then(Pid::from_raw),
             is_over: false,
+        }
+    }
+
+    /// Bounds the leader, and by that all it starts from now on: it has only just begun, and has started nobody yet.
+    fn limit(&self) {
+        let Some(leader) = self.leader else { return };
+        for (what, most) in MOST_USED {
+            let limit = Rlimit {
+                current: Some(most),
+                maximum: Some(most),
+            };
+            // It may be over already, or be bounded more narrowly by whoever started the server.
+            let _ = prlimit(Some(leader), what, limit);
         }
     }
 }
@@ -308,6 +337,55 @@ mod tests {
         );
         let gathered = gather(Some(&b"abcd"[..]), 4).await.unwrap();
         assert!(!gathered.is_cut);
+    }
+
+    #[tokio::test]
+    async fn no_configuration_of_a_repository_around_the_folder_counts() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("sources").join("one");
+        std::fs::create_dir_all(&folder).unwrap();
+        let git = |folder| Git {
+            program: Path::new("git"),
+            folder,
+            allows_files: false,
+        };
+        let patience = Duration::from_secs(30);
+        let (outer, inner) = (git(around.path()), git(folder.as_path()));
+        outer.run(&["init"], &[], 1_000, patience).await.unwrap();
+        let set = [
+            "config",
+            "--local",
+            "url.https://evil.example.org/.insteadOf",
+            "https://",
+        ];
+        outer.run(&set, &[], 1_000, patience).await.unwrap();
+        let ask = ["config", "--get-regexp", "insteadof$"];
+        let seen = outer.run(&ask, &[], 1_000, patience).await.unwrap();
+        assert!(!seen.is_empty());
+        let seen = inner.run(&ask, &[], 1_000, patience).await;
+        assert!(matches!(seen, Err(GitError::Failed(1, _))), "{seen:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_run_is_bounded_and_leaves_no_picture_of_its_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = Git {
+            program: Path::new("git"),
+            folder: folder.path(),
+            allows_files: false,
+        };
+        // It is fed after it was bounded; the parent of the shell is the process that was started.
+        let look = "alias.look=!read go; cat /proc/$PPID/limits";
+        let patience = Duration::from_secs(30);
+        let limits = git.run(&["-c", look, "look"], b"go\n", 10_000, patience);
+        let limits = String::from_utf8(limits.await.unwrap()).unwrap();
+        let is_bounded = |what: &str, most: u64| {
+            let mut lines = limits.lines().filter_map(|line| line.strip_prefix(what));
+            lines.any(|rest| rest.split_whitespace().next() == Some(most.to_string().as_str()))
+        };
+        assert!(is_bounded("Max core file size", 0), "{limits}");
+        assert!(is_bounded("Max address space", 2 << 30), "{limits}");
+        assert!(is_bounded("Max cpu time", 300), "{limits}");
     }
 
     #[tokio::test]

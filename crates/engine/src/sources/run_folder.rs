@@ -5,6 +5,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// The configuration that holds a token.
+pub(super) const CONFIGURATION: &str = ".gitconfig";
+/// A private key.
+pub(super) const KEY: &str = "key";
+const SECRETS: [&str; 2] = [CONFIGURATION, KEY];
+
 /// The folder. It goes with this; what a crash leaves behind goes at the next start ([`clear`]).
 #[derive(Debug)]
 pub(super) struct RunFolder(PathBuf);
@@ -35,9 +41,25 @@ impl RunFolder {
     }
 }
 
+/// How often it is tried to remove a folder: a process that was just ended may have put something there meanwhile.
+const TRIES: u32 = 10;
+
 impl Drop for RunFolder {
+    /// Keys and tokens go first: they are gone also where something else stays.
     fn drop(&mut self) {
-        if let Err(e) = std::fs::remove_dir_all(&self.0) {
+        for secret in SECRETS {
+            // Most runs have one of them, and none of the others.
+            let _ = std::fs::remove_file(self.0.join(secret));
+        }
+        let mut left = clear(&self.0);
+        for _ in 1..TRIES {
+            if left.is_ok() {
+                return;
+            }
+            std::thread::yield_now();
+            left = clear(&self.0);
+        }
+        if let Err(e) = left {
             tracing::warn!(error = %e, "cannot remove what was fetched");
         }
     }
