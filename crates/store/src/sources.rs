@@ -4,7 +4,7 @@ use proximity_domain::event::EventKind;
 use proximity_domain::ids::SourceId;
 use proximity_domain::names::{BranchName, RepositoryPath, SourceName};
 use proximity_domain::source::{
-    MOST_SOURCES, RepositoryUrl, Sight, SourcePolicy, Told, told as told_of,
+    MOST_SOURCES, RepositoryUrl, Sight, SourcePolicy, SourceState, Told, told as told_of,
 };
 use proximity_domain::time::Timestamp;
 use secrecy::SecretString;
@@ -190,7 +190,8 @@ impl Store {
     }
 
     /// Records what a look has shown, with what is told of that. `seen` is the record that the look began with: where somebody said
-    /// meanwhile that there may be something new, it is looked at again soon.
+    /// meanwhile that there may be something new, it is looked at again soon; where somebody asked for it to be done anew, it is; and where
+    /// another look was recorded meanwhile, that one stands, unless this one began an apply.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the source was removed meanwhile.
@@ -334,9 +335,21 @@ pub(crate) fn noted(
     sight: &Sight,
     now: Timestamp,
 ) -> SourceRecord {
+    // Another server that shares the database has looked meanwhile. What it saw stands, but for an apply that was begun here: that one is
+    // followed, or its end would never be known, and it would be begun again.
+    let is_late = before.sight.looked_at != seen.sight.looked_at;
+    if is_late && sight.state != SourceState::Applying {
+        return before.clone();
+    }
     let mut sight = sight.clone();
     if before.nudges != seen.nudges {
-        sight.due_at = sight.nudged(now);
+        // Whoever asked for more than a look is not answered by one that had begun before.
+        let (was, is) = (seen.sight.state, before.sight.state);
+        let is_anew = is == SourceState::New && was != is;
+        match is_anew {
+            true => sight = sight.asked(now),
+            false => sight.due_at = sight.nudged(now),
+        }
     }
     SourceRecord {
         sight,

@@ -96,17 +96,23 @@ impl Engine {
         Ok(asked)
     }
 
-    /// What a source would change, were its newest commit applied now. Nothing is kept.
+    /// What a source would change, were its newest commit applied now. Nothing is kept. `sees_only`: of apps of others than this account
+    /// nothing is told, whatever the source is about; `None` = of all.
     ///
     /// # Errors
     /// There is none of this name; the repository cannot be read; its documents are wrong.
-    pub async fn preview_source(&self, name: &SourceName) -> Result<PlanRecord, EngineError> {
+    pub async fn preview_source(
+        &self,
+        name: &SourceName,
+        sees_only: Option<&str>,
+    ) -> Result<PlanRecord, EngineError> {
         let source = self.store().source(name).await?;
         let source = source.ok_or_else(|| EngineError::NotFound {
             what: "source",
             name: name.to_string(),
         })?;
-        self.preview_of(&source).await
+        let owner = sees_only.map(str::to_owned).or(source.owner);
+        self.preview_of(&SourceRecord { owner, ..source }).await
     }
 
     /// Somebody without an account says that a source may have something new. Nothing but the signature is taken from what they say.

@@ -170,6 +170,11 @@ async fn what_is_pushed_is_applied_and_told_once() {
     assert_eq!(s.hostnames().await, ["dbs", "web"]);
     assert_eq!(s.told(EventKind::SourceApplied).await, 2);
     assert_eq!(s.told(EventKind::SourceFailed).await, 0);
+    // Of the apps of others nobody is told more than that their names are taken.
+    let seen = s.w.engine.preview_source(&name(), Some("stranger")).await;
+    let changes = seen.unwrap().plan.changes;
+    assert_eq!(changes.len(), 2);
+    assert!(changes.iter().all(|one| one.app.is_none()), "{changes:?}");
 }
 
 #[tokio::test]
@@ -242,7 +247,7 @@ async fn by_the_policy_plan_a_person_applies_what_was_told() {
     s.add(request(&repository.url(), SourcePolicy::Plan))
         .await
         .unwrap();
-    let preview = s.w.engine.preview_source(&name()).await.unwrap();
+    let preview = s.w.engine.preview_source(&name(), None).await.unwrap();
     assert_eq!(preview.plan.changes.len(), 1);
     assert!(s.w.store.plan(preview.id).await.unwrap().is_none());
     s.reaches(SourceState::Waiting).await;

@@ -31,7 +31,7 @@ async fn a_branch_that_is_gone_and_a_repository_that_is_away_leave_what_is_there
     let away = s.look().await;
     assert_eq!(code(&away), Some("source_unreachable"));
     assert!(away.failures == 2 && away.due_at > gone.due_at);
-    let refused = s.w.engine.preview_source(&name()).await.unwrap_err();
+    let refused = s.w.engine.preview_source(&name(), None).await.unwrap_err();
     assert_eq!(refused.code(), "source_unreachable");
     std::fs::rename(
         repository.path().join("away"),

@@ -123,7 +123,8 @@ pub(crate) async fn remove(
 
 /// Look at a source now
 ///
-/// It is looked at as soon as a look may follow the one before, and what was done with its commit is done anew.
+/// It is looked at as soon as a look may follow the one before, and what was done with its commit is done anew. For a source that applies
+/// that needs the right to operate besides.
 #[utoipa::path(post, path = "/api/sources/{source}/sync", tag = "apps", operation_id = "sync_source",
     params(("source" = String, Path, description = "Its name.", example = "home")),
     responses((status = 202, description = "Recorded; the look follows.", body = Source)),
@@ -134,13 +135,20 @@ pub(crate) async fn ask(
     Name(name): Name,
 ) -> Result<(StatusCode, Json<Source>), Refusal> {
     caller.require(Scope::Hosts)?;
-    let asked = state.engine().ask_source(&named(&name)?).await?;
+    let name = named(&name)?;
+    let source = state.reader().source(&name).await?;
+    // What somebody stopped is begun again by it.
+    if source.is_some_and(|source| source.policy == SourcePolicy::Apply) {
+        caller.require(Scope::Operate)?;
+    }
+    let asked = state.engine().ask_source(&name).await?;
     Ok((StatusCode::ACCEPTED, Json(convert::source(asked))))
 }
 
 /// Plan what a source says
 ///
-/// What its newest commit would change, were it applied now. The repository and the clusters are read; nothing is kept or changed.
+/// What its newest commit would change, were it applied now. The repository and the clusters are read; nothing is kept or changed. Who sees
+/// the apps of one account alone is told of no others.
 #[utoipa::path(post, path = "/api/sources/{source}/plan", tag = "apps", operation_id = "plan_source",
     params(("source" = String, Path, description = "Its name.", example = "home")),
     responses((status = 200, description = "The plan; it is not kept.", body = Plan)),
@@ -152,7 +160,8 @@ pub(crate) async fn preview(
 ) -> Result<Json<Plan>, Refusal> {
     caller.require(Scope::Hosts)?;
     let (engine, name) = (state.engine().clone(), named(&name)?);
-    let preview = async move || engine.preview_source(&name).await;
+    let sees_only = caller.sees_only().map(str::to_owned);
+    let preview = async move || engine.preview_source(&name, sees_only.as_deref()).await;
     let record = on_its_own_thread(preview).await??;
     Ok(Json(convert::plan(record, false)))
 }

@@ -97,7 +97,8 @@ macro_rules! with_cases {
                 tell_what_they_were_at_any_moment, keep_their_newest_snapshot_whoever_clears, let_tasks_go_whole,
                 go_with_their_host_entry, are_read_whole_in_the_order_of_their_keys;
             sources: are_kept_with_their_secrets, that_prune_are_alone_and_of_others_there_is_an_end,
-                tell_what_became_of_them_once, a_nudge_during_a_look_is_not_lost;
+                tell_what_became_of_them_once, a_nudge_during_a_look_is_not_lost,
+                what_is_asked_for_during_a_look_is_done_anew, two_looks_at_the_same_time_lose_no_apply;
             kept: follows_what_is_written, is_of_one_moment;
             chain: every_entry_is_linked, events_are_linked_and_may_begin_anywhere, holds_against_its_anchors_alone, writers_beside_each_other_make_one,
                 what_is_refused_leaves_no_link;

@@ -211,3 +211,49 @@ pub async fn a_nudge_during_a_look_is_not_lost(make: &impl Make) {
         Err(StoreError::NotFound { what: "source", .. })
     ));
 }
+
+pub async fn what_is_asked_for_during_a_look_is_done_anew(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let web = new(&mut world, "web");
+    let added = add(&world, &web).await.unwrap();
+    let wanted = added.sight.as_wanted(commit(1), due(&world));
+    let seen = note(&world, &added, &wanted).await;
+    world.pass(1_000);
+    let store = world.store.clone();
+    let at = world.at();
+    store.nudge_source(&web.name, true, at).await.unwrap();
+    let after = note(&world, &seen, &seen.sight.still(due(&world))).await;
+    assert_eq!(after.sight.state, SourceState::New);
+    assert_eq!(after.sight.due_at, Timestamp(world.at().0 + 10_000));
+}
+
+pub async fn two_looks_at_the_same_time_lose_no_apply(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let web = new(&mut world, "web");
+    let seen = add(&world, &web).await.unwrap();
+    let (plan, apply) = (PlanId(world.id()), ApplyId(world.id()));
+    let applies = seen.sight.applies(commit(1), plan, apply, due(&world));
+    let first = note(&world, &seen, &applies).await;
+    world.pass(1);
+    let other = PlanId(world.id());
+    let waits = seen
+        .sight
+        .waits(commit(1), other, why("apply_overlaps"), due(&world));
+    assert_eq!(note(&world, &seen, &waits).await, first);
+    assert_eq!(told(&world).await, []);
+    // The other way round.
+    let done = first.sight.as_wanted(commit(1), due(&world));
+    let seen = note(&world, &first, &done).await;
+    world.pass(1);
+    let waits = seen
+        .sight
+        .waits(commit(2), other, why("apply_overlaps"), due(&world));
+    note(&world, &seen, &waits).await;
+    world.pass(1);
+    let applies = seen.sight.applies(commit(2), plan, apply, due(&world));
+    let kept = note(&world, &seen, &applies).await;
+    assert_eq!(
+        (kept.sight.state, kept.sight.apply),
+        (SourceState::Applying, Some(apply))
+    );
+}

@@ -76,6 +76,7 @@ pub(super) async fn sourced(live: &Live) {
         assert_eq!(told, (422, "invalid_value"), "{field}: {}", refused.body);
         assert!(refused.body["error"]["fields"][field].is_string());
     }
+    syncs(live, body).await;
     let removed = live.send("DELETE", "/api/sources/home", "").await;
     assert_eq!(removed.status, 204);
     for (method, path) in [
@@ -88,4 +89,19 @@ pub(super) async fn sourced(live: &Live) {
         let told = (gone.status.as_u16(), gone.code());
         assert_eq!(told, (404, "source_not_found"), "{method} {path}");
     }
+}
+
+/// What is begun anew by it needs the right to begin it.
+async fn syncs(live: &Live, mut body: serde_json::Value) {
+    body["name"] = json!("applies");
+    body["policy"] = json!("apply");
+    let added = live.send("POST", "/api/sources", &body.to_string()).await;
+    assert_eq!(added.status, 201, "{}", added.body);
+    for (name, status) in [("home", 202), ("applies", 403)] {
+        let path = format!("/api/sources/{name}/sync");
+        let asked = live.send_as(Some("keeper"), "POST", &path, "").await;
+        assert_eq!(asked.status, status, "{name}: {}", asked.body);
+    }
+    let removed = live.send("DELETE", "/api/sources/applies", "").await;
+    assert_eq!(removed.status, 204);
 }
