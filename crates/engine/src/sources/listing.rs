@@ -7,6 +7,9 @@ const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
 /// Bytes of the list of a commit's files, at most.
 pub(super) const MOST_LIST_BYTES: u64 = 32 << 20;
 
+/// Bytes of a path, at most.
+const MOST_PATH_BYTES: usize = 1_000;
+
 /// A file with documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listed {
@@ -46,11 +49,18 @@ pub(super) fn files(list: &[u8], asked: Option<&str>) -> Result<Vec<Listed>, Unl
         if !is_file || !(is_documents(path) || asked == Some(path)) {
             continue;
         }
+        // It is told with every problem of the file.
+        if path.len() > MOST_PATH_BYTES {
+            return Err(Unlisted::TooLarge(format!(
+                "the path of a file has {} bytes, and it may have {MOST_PATH_BYTES}",
+                path.len()
+            )));
+        }
         let size: u64 = size.parse().map_err(|_| Unlisted::Unreadable)?;
         bytes = bytes.saturating_add(size);
         if size > MOST_SOURCE_BYTES as u64 {
             return Err(Unlisted::TooLarge(format!(
-                "{path} has {size} bytes, and one file may have {MOST_SOURCE_BYTES}"
+                "{path:?} has {size} bytes, and one file may have {MOST_SOURCE_BYTES}"
             )));
         }
         files.push(Listed {
@@ -133,6 +143,11 @@ mod tests {
         let large = entry("100644", "blob", 3 << 20, "a.yaml");
         let refused = files(large.as_bytes(), None).unwrap_err();
         assert!(matches!(refused, Unlisted::TooLarge(why) if why.contains("a.yaml")));
+        let named = |name: &str| files(entry("100644", "blob", 3 << 20, name).as_bytes(), None);
+        let refused = named("a\u{1b}[1m\n.yaml").unwrap_err();
+        assert!(matches!(refused, Unlisted::TooLarge(why) if !why.contains(char::is_control)));
+        let deep = format!("{}a.yaml", "a/".repeat(500));
+        assert!(matches!(named(&deep), Err(Unlisted::TooLarge(why)) if why.len() < 100));
         let together: String = (0..9)
             .map(|n| entry("100644", "blob", 2 << 20, &format!("{n}.yaml")))
             .collect();

@@ -234,6 +234,12 @@ async fn applied(
     consent: Consent,
     due: Due,
 ) -> Result<Sight, Halt> {
+    // Whoever removes a source means that nothing is begun for it any more, also by a look that takes minutes.
+    let is_there = engine.store().source(&source.name).await?;
+    if is_there.is_none_or(|one| one.id != source.id) {
+        let (what, id) = ("source", source.name.to_string());
+        return Err(StoreError::NotFound { what, id }.into());
+    }
     let request = StartApply {
         plan,
         consent,

@@ -21,7 +21,8 @@ impl RunFolder {
         let mut private = DirBuilder::new();
         private.mode(0o700);
         private.recursive(true).create(place)?;
-        let path = place.join(name);
+        // It is named to programs that are started inside of it.
+        let path = std::path::absolute(place)?.join(name);
         private.recursive(false).create(&path)?;
         Ok(Self(path))
     }
