@@ -1,6 +1,7 @@
 //! Sources of documents over real repositories, on the emulated PVE: what is pushed is applied as far as the policy lets it.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+mod held;
 mod hostile;
 mod repository;
 mod ways;
@@ -17,7 +18,8 @@ use proximity_engine::sources::{SourceLimits, Sources};
 use proximity_pve_emulator::core::Access;
 use proximity_store::sources::SourceRecord;
 use proximity_store::views::AppFilter;
-use proximity_testkit::world::TestWorld;
+use proximity_testkit::pve::Pve;
+use proximity_testkit::world::{TestWorld, WorldParts};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +40,14 @@ impl Stand {
     }
 
     pub async fn limited(sources: SourceLimits) -> Self {
+        let parts = WorldParts {
+            clusters: vec![Pve::start(Access::Full)],
+            ..WorldParts::default()
+        };
+        Self::over(parts, sources).await
+    }
+
+    pub async fn over(parts: WorldParts, sources: SourceLimits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sources = SourceLimits {
             folder: Some(folder.path().join("sources")),
@@ -48,7 +58,8 @@ impl Stand {
             sources,
             ..EngineLimits::default()
         };
-        let w = TestWorld::start_with(Access::Full, limits).await.unwrap();
+        let parts = WorldParts { limits, ..parts };
+        let w = TestWorld::start_of(parts).await.unwrap();
         Self {
             sources: Sources::new(w.engine.clone()),
             applier: Mutex::new(Applier::new(w.engine.clone(), true)),
