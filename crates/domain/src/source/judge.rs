@@ -30,9 +30,9 @@ type Check = (&'static str, fn(&Change) -> bool);
 
 /// What becomes of a plan by the source's policy.
 ///
-/// Without a person nothing is replaced and no container is taken over, ever; no record ends and no container is destroyed unless the source prunes, and then no more
-/// than the mass brake lets go without a number. What is held back, or lacks a right, holds the whole plan back: half a commit is not
-/// what the commit says.
+/// Without a person nothing is replaced and no container is taken over, ever; no record ends and no container is destroyed unless the
+/// source prunes, and then no more than the mass brake lets go without a number. What is held back, or lacks a right, holds the whole plan
+/// back: half a commit is not what the commit says.
 #[must_use]
 pub fn judge(policy: SourcePolicy, prune: bool, plan: &Plan) -> Verdict {
     if plan.changes.iter().all(Change::is_quiet) {

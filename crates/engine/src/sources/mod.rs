@@ -15,7 +15,7 @@ mod trouble;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use proximity_domain::source::{Due, Sight};
 use proximity_domain::time::Timestamp;
 use proximity_store::error::StoreError;
@@ -124,14 +124,15 @@ impl Sources {
             source.sight.is_due(Due { now, every_s })
         });
         let mut trouble = Ok(());
-        for some in all.chunks(AT_ONCE) {
-            let looks = some.iter().map(|source| self.look(source, shutdown));
-            for ended in join_all(looks).await {
-                match ended {
-                    // It was removed while it was looked at.
-                    Ok(()) | Err(StoreError::NotFound { what: "source", .. }) => {}
-                    Err(e) => trouble = Err(e),
-                }
+        // A repository that takes long keeps one place, and none of the others from being looked at.
+        let looks = all.iter().map(|source| self.look(source, shutdown));
+        let looks: Vec<_> = looks.collect();
+        let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
+        while let Some(ended) = looks.next().await {
+            match ended {
+                // It was removed while it was looked at.
+                Ok(()) | Err(StoreError::NotFound { what: "source", .. }) => {}
+                Err(e) => trouble = Err(e),
             }
         }
         trouble?;
