@@ -376,9 +376,10 @@ mod tests {
         };
         // It is fed after it was bounded; the parent of the shell is the process that was started.
         let look = "alias.look=!read go; cat /proc/$PPID/limits";
+        let argv = ["-c", look, "look"];
         let patience = Duration::from_secs(30);
-        let limits = git.run(&["-c", look, "look"], b"go\n", 10_000, patience);
-        let limits = String::from_utf8(limits.await.unwrap()).unwrap();
+        let limits = git.run(&argv, b"go\n", 10_000, patience).await;
+        let limits = String::from_utf8(limits.unwrap()).unwrap();
         let is_bounded = |what: &str, most: u64| {
             let mut lines = limits.lines().filter_map(|line| line.strip_prefix(what));
             lines.any(|rest| rest.split_whitespace().next() == Some(most.to_string().as_str()))
