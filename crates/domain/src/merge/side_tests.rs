@@ -227,7 +227,10 @@ fn whoever_was_there_before_something_else_made_it_so_is_not_named() {
     assert!(!is_named(&on, &[task("vzstart", 100), task("vzstop", 110)]));
     let disk = changed("rootfs", json!("8G"), json!("9G"));
     assert!(is_named(&disk, &[task("resize", 100), task("vzstop", 110)]));
-    assert!(!is_named(&disk, &[task("resize", 100), task("vzrollback", 110)]));
+    assert!(!is_named(
+        &disk,
+        &[task("resize", 100), task("vzrollback", 110)]
+    ));
 }
 
 fn side() -> impl Strategy<Value = Fields> {

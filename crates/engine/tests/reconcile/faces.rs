@@ -7,7 +7,7 @@ use super::*;
 /// Returns when the list tells of a container with this name and power.
 pub(super) async fn listed(l: &Looked, name: &str, status: &str) {
     let shown = async || {
-        l.w.pve.meddle(World::tell_soon);
+        l.w.pve.meddle(World::tell_now);
         let list = l.w.pve.as_root(Method::Get, "/cluster/resources", &[]);
         let list: Value = serde_json::from_slice(&list.await.body).unwrap();
         let mut rows = list["data"].as_array().unwrap().iter();

@@ -144,11 +144,6 @@ impl World {
         }
     }
 
-    /// Every node tells the cluster about its guests at the next moment, as if its ten seconds were over.
-    pub fn tell_soon(&mut self) {
-        self.next_broadcast_ms = 0;
-    }
-
     /// What a client finds at each node's address.
     pub fn fronts(&self) -> impl Iterator<Item = (&str, Front)> {
         self.nodes.iter().map(|node| {
