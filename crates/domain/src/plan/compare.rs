@@ -59,10 +59,41 @@ pub(super) fn app(
     compared.settings(wanted, recorded, secrets);
     compared.power(wanted.power, recorded.status, seen);
     compared.at_rest(wanted.power, seen);
-    if seen.is_some_and(|seen| seen.by == SeenBy::List) && !compared.fields.is_empty() {
+    let differs = !compared.fields.is_empty();
+    let is_wish = wanted.power.is_some();
+    let may_lag =
+        |seen: &Observed| is_unlike(recorded, seen) || (is_wish && is_switched(recorded, seen));
+    if seen.is_some_and(|seen| seen.by == SeenBy::List && (differs || may_lag(seen))) {
         compared.is_doubtful = true;
     }
     compared
+}
+
+/// A list shows other limits than those on record: it may be of before these were written down.
+fn is_unlike(recorded: &Recorded, seen: &Observed) -> bool {
+    let unlike = |now: Figure, recorded: u64| matches!(now, Figure::Is(now) if now != recorded);
+    let got = &recorded.resources;
+    unlike(seen.memory_mib, got.memory_mib) || unlike(seen.cores, u64::from(got.cores))
+}
+
+/// Or another power.
+fn is_switched(recorded: &Recorded, seen: &Observed) -> bool {
+    let powers = recorded_power(recorded.status).zip(seen.power);
+    powers.is_some_and(|(recorded, now)| recorded != now)
+}
+
+/// The power that a status stands for, if it stands for one.
+fn recorded_power(status: StatusLabel) -> Option<WantedPower> {
+    match status {
+        StatusLabel::Running => Some(WantedPower::Running),
+        StatusLabel::Stopped => Some(WantedPower::Stopped),
+        StatusLabel::Deploying
+        | StatusLabel::Adopting
+        | StatusLabel::Cloning
+        | StatusLabel::Updating
+        | StatusLabel::Removing
+        | StatusLabel::Error => None,
+    }
 }
 
 /// An app whose container was taken over, which is the one that is wanted.
@@ -82,7 +113,10 @@ pub(super) fn adopted(
     compared.ours("guard", json!(recorded.guarded), json!(wanted.guard));
     compared.power(wanted.power, recorded.status, seen);
     let of_power = compared.fields.iter().any(|field| field.path == "power");
-    compared.is_doubtful = of_power && seen.is_some_and(|seen| seen.by == SeenBy::List);
+    let is_wish = wanted.power.is_some();
+    compared.is_doubtful = seen.is_some_and(|seen| {
+        seen.by == SeenBy::List && (of_power || (is_wish && is_switched(recorded, seen)))
+    });
     compared
 }
 
@@ -250,16 +284,7 @@ impl Compared {
         let (Some(wanted), Some(seen)) = (wanted, seen) else {
             return;
         };
-        let recorded = match recorded {
-            StatusLabel::Running => Some(WantedPower::Running),
-            StatusLabel::Stopped => Some(WantedPower::Stopped),
-            StatusLabel::Deploying
-            | StatusLabel::Adopting
-            | StatusLabel::Cloning
-            | StatusLabel::Updating
-            | StatusLabel::Removing
-            | StatusLabel::Error => None,
-        };
+        let recorded = recorded_power(recorded);
         match seen.power {
             Some(now) if now == wanted => {}
             Some(now) => {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use proximity_domain::apply::{ApplyState, ChangeState};
 use proximity_domain::manifest::{Manifest, WantedPower};
@@ -14,6 +15,8 @@ use super::{Stand, app, spec};
 
 /// No single command waits so often; so what is cut off later than this comes forward.
 const MOST: u32 = 128;
+/// Each of them dies a little later than the one before, for each command anew.
+const LONGEST: Duration = Duration::from_secs(100);
 
 /// Polls the work so often, and drops it then, as the end of its process does. `None`: it was cut off.
 async fn cut_off<T>(work: impl Future<Output = T>, polls: u32) -> Option<T> {
@@ -47,7 +50,7 @@ impl Stand {
             let apply = self.w.store.apply(id).await.unwrap().unwrap();
             apply.state.is_over()
         };
-        self.w.until(is_over).await.unwrap();
+        self.w.within(LONGEST, is_over).await.unwrap();
         let apply = self.w.store.apply(id).await.unwrap().unwrap();
         (died.get(), apply.state)
     }

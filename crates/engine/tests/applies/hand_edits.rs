@@ -159,6 +159,6 @@ async fn who_made_a_disk_larger_is_said() {
     s.w.until(is_told).await.unwrap();
     let event = told(&s, EventKind::DesiredDrifted).await.remove(0);
     assert_eq!(event["fields"][0]["field"], "rootfs");
-    assert_eq!(event["by"], "root@pam");
+    assert_eq!(event["by"], "root@pam!proximity");
     assert!(event["at"].is_i64(), "{event}");
 }

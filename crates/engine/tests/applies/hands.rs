@@ -162,6 +162,10 @@ impl Stand {
 
     async fn sets(&self, place: &Container, key: &str, value: &str) {
         let path = place.path("/config");
+        // No volume is added while it is protected.
+        if key == "mp0" {
+            self.asks(Method::Put, &path, &[("protection", "0")]).await;
+        }
         self.asks(Method::Put, &path, &[(key, value)]).await;
     }
 

@@ -1,4 +1,5 @@
 //! Plans that are carried out on the emulated PVE: in order, once, and no further than was agreed to.
+#![recursion_limit = "256"] // futures of tests that wait within each other
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
 mod back;

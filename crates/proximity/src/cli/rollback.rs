@@ -23,7 +23,7 @@ pub(crate) struct RollbackArgs {
     #[arg(long, conflicts_with = "app")]
     pub(crate) all: bool,
     /// Remove the apps that were made since as well
-    #[arg(long, requires = "all")]
+    #[arg(long, conflicts_with = "app")]
     pub(crate) prune: bool,
     /// Do not ask; what is destroyed has to be confirmed by its number all the same
     #[arg(long, short)]

@@ -41,7 +41,7 @@ pub(crate) struct SourcesAdd {
     pub(crate) name: String,
     /// The repository: https://… or ssh://git@HOST/PATH
     #[arg(value_name = "URL")]
-    pub(crate) url: String,
+    pub(crate) repository: String,
     /// The branch that counts [default: main]
     #[arg(long, value_name = "NAME")]
     pub(crate) branch: Option<String>,

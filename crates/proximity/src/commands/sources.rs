@@ -34,7 +34,7 @@ pub(crate) async fn add(context: &Context, args: SourcesAdd) -> Result<(), Faile
     };
     let body = AddSource {
         name: args.name,
-        url: args.url,
+        url: args.repository,
         branch: args.branch,
         path: args.path,
         every_s: args.every,

@@ -98,3 +98,20 @@ fn settings_of_an_app_that_does_not_run_wait_until_it_is_to_run() {
     spec(&mut wanted).resources.memory_mib = 1024;
     assert!(only(&[wanted], &known, false).obstacles.is_empty());
 }
+
+/// What was changed a moment ago the list shows as it was before, for some seconds.
+#[test]
+fn a_list_that_shows_what_is_wanted_but_not_what_is_on_record_is_no_answer() {
+    let mut one = app("web", 0);
+    spec(&mut one).power = Some(WantedPower::Running);
+    let mut larger = recorded("web", 105, AppClass::Native);
+    larger.resources.memory_mib = 1024;
+    let mut stopped = recorded("web", 105, AppClass::Native);
+    stopped.status = StatusLabel::Stopped;
+    for record in [larger, stopped] {
+        let decided = decide(&[one.clone()], &state(vec![record]), false);
+        assert_eq!(decided.doubts.len(), 1, "its container is read");
+    }
+    let known = state(vec![recorded("web", 105, AppClass::Native)]);
+    assert!(decide(&[one], &known, false).doubts.is_empty());
+}
