@@ -410,6 +410,12 @@ CREATE TABLE guards (
     CHECK ((told_keys IS NULL) = (told_at IS NULL))
 );
 
+CREATE TABLE desired_drifts (
+    app_id TEXT NOT NULL PRIMARY KEY REFERENCES apps (id),
+    fields TEXT NOT NULL,
+    since BIGINT NOT NULL
+);
+
 -- The network devices that a guest showed when it was looked at last, with their MACs and addresses, and since when it shows them.
 CREATE TABLE guest_interfaces (
     guest_id TEXT NOT NULL PRIMARY KEY REFERENCES guests (id),

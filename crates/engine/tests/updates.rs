@@ -530,7 +530,8 @@ async fn dead_at(
         Some(step) => !w.store.mutations(op.id, step).await.unwrap().is_empty(),
         None => w.pve.calls() > calls,
     };
-    w.until(hangs).await.unwrap();
+    let hung = w.until(hangs).await;
+    hung.unwrap_or_else(|e| panic!("{path_end}: {e}"));
     w.crash_worker().await;
     go_on.send_replace(true);
     (w, app, vmid, op.id)

@@ -268,6 +268,10 @@ fn what_the_store_refuses_has_codes_of_its_own() {
         codes,
         [
             "lease_lost",
+            "lease_lost",
+            "plan_applied",
+            "apply_overlaps",
+            "secret_in_use",
             "hostname_taken",
             "ports_exhausted",
             "queue_full",

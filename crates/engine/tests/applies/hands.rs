@@ -175,7 +175,8 @@ impl Stand {
         match hand {
             Sets(key, value) => self.sets(place, key, value).await,
             AddsNote => {
-                let text = format!("{}\nmy note", told("description"));
+                // What is above the last line is the owner's.
+                let text = format!("my note\n{}", told("description"));
                 self.sets(place, "description", &text).await;
             }
             DropsMark => self.sets(place, "description", "mine").await,

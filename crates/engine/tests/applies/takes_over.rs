@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use proximity_domain::apply::{ApplyState, ChangeState, Next};
 use proximity_domain::ids::HolderId;
@@ -249,7 +250,7 @@ async fn wherever_it_is_cut_off_nothing_is_begun_twice_and_nothing_is_left_out()
         let apply = s.w.store.apply(id).await.unwrap().unwrap();
         apply.state.is_over()
     };
-    s.w.until(is_over).await.unwrap();
+    s.w.within(Duration::from_secs(100), is_over).await.unwrap();
     let changes = s.w.store.apply_changes(id).await.unwrap();
     assert!(
         changes.iter().all(|one| one.state == ChangeState::Done),

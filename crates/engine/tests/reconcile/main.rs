@@ -130,9 +130,10 @@ impl Looked {
         last
     }
 
-    /// As long as a list may be of before, without a gap; then each container shows its identity.
+    /// As long as a list may be of before, from the pass on that finds the last work ended, without a gap; then each container
+    /// shows its identity.
     async fn left_alone(&self) {
-        for _ in 0..14 {
+        for _ in 0..15 {
             self.clock.pass(25_000);
             self.pass().await;
         }

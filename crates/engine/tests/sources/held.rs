@@ -31,6 +31,7 @@ settings:
   - { name: password, type: secret, required: true, min: 8, help: A password. }
 install:
   - file: { path: /srv/keeper/index.html, escape: html, content: "proximity-app-keeper" }
+  - file: { path: /etc/keeper, mode: "0600", escape: plain, content: "{{ settings.password }}" }
   - file:
       path: /etc/systemd/system/keeper.service
       escape: plain

@@ -7,6 +7,7 @@ use axum::Router;
 use proximity_domain::ids::HostId;
 use proximity_domain::time::Timestamp;
 use proximity_engine::reconcile::Pass;
+use proximity_pve_emulator::core::Access;
 use proximity_store::records::Actor;
 use serde_json::json;
 use uuid::Uuid;
@@ -159,7 +160,7 @@ async fn real_openmetrics_a_pass_a_snapshot_and_a_plan_move_their_own_series() {
         counted(&recorded, &planned, WORK),
         ["proximity_plan_seconds_count{} +1"]
     );
-    live.know_node("pve9").await;
+    live.world.pve.allow(Access::Empty);
     let unseen = reconciler.pass(&Pass::Work).await.unwrap();
     assert!(!unseen.result.success, "{unseen:?}");
     let after = samples(&live.router).await;

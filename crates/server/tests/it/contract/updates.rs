@@ -50,7 +50,7 @@ async fn refused(live: &Live) {
         (json!({"settings": {"no_such": 1}}), 422, "setting_invalid"),
         (json!({"digest": ""}), 422, "invalid_value"),
         (json!({"digest": "ab"}), 409, "preview_outdated"),
-        (json!({"no_such": 1}), 400, "bad_field"),
+        (json!({"no_such": 1}), 400, "unknown_field"),
     ] {
         let refused = live.send("PATCH", AT, &body.to_string()).await;
         let said = (refused.status.as_u16(), refused.code());
