@@ -524,14 +524,13 @@ async fn dead_at(
     };
     let op = w.engine.update_app(&w.actor, "web", request).await.unwrap();
     let go_on = w.pve.hold(method, path_end);
-    let calls = w.pve.calls();
     w.start_worker();
     let hangs = async || match step {
         Some(step) => !w.store.mutations(op.id, step).await.unwrap().is_empty(),
-        None => w.pve.calls() > calls,
+        // Beside the one that is kept for those to come.
+        None => go_on.receiver_count() > 1,
     };
-    let hung = w.until(hangs).await;
-    hung.unwrap_or_else(|e| panic!("{path_end}: {e}"));
+    w.until(hangs).await.unwrap();
     w.crash_worker().await;
     go_on.send_replace(true);
     (w, app, vmid, op.id)

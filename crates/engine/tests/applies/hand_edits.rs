@@ -131,6 +131,12 @@ async fn what_the_list_shows_is_looked_at_with_the_next_doubts() {
     let s = wanted(Policy::Warn).await;
     let reconciler = s.w.engine.reconciler();
     sweep(&s).await;
+    let is_listed = async || {
+        s.w.pve.meddle(|world| world.tell_now());
+        let list = s.w.pve.as_root(Method::Get, "/cluster/resources", &[]);
+        String::from_utf8_lossy(&list.await.body).contains("\"web\"")
+    };
+    s.w.until(is_listed).await.unwrap();
     reconciler.pass(&Pass::Work).await.unwrap();
     set(&s, &[("memory", "256")]).await;
     s.w.pve.meddle(|world| world.tell_now());

@@ -90,10 +90,10 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     }
     plans::planned(&live).await;
     export::exported(&live).await;
-    updates::updated(&live).await;
     applies::applied(&live).await;
     rollback::planned(&live).await;
     sources::sourced(&live).await;
+    updates::updated(&live).await;
     decisions(&mut live, &id).await;
     places(&live).await;
     live.add_spare_host().await;
