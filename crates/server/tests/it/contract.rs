@@ -36,13 +36,14 @@ fn action(action: &str) -> String {
     json!({ "action": action }).to_string()
 }
 
-/// Needs a PVE behind HTTPS, or a node's SSH, which the world in this process is not; figure R25 has the first, and the
-/// engine's tests of hosts have both.
-const ELSEWHERE: [&str; 9] = [
+/// Needs a PVE behind HTTPS, a node's SSH or a repository, which the world in this process is not; figure R25 has the first, and the
+/// engine's tests of hosts and of sources have all.
+const ELSEWHERE: [&str; 10] = [
     "add_host",
     "init_host",
     "install_helper",
     "plan_init",
+    "plan_source",
     "plan_uninit",
     "probe_host",
     "remove_helper",
