@@ -227,7 +227,7 @@ impl Client {
     }
 
     /// `POST /api/sources/{name}/sync`.
-    pub async fn sync_source(&self, name: &str) -> Answer<Source> {
+    pub async fn look_at_source(&self, name: &str) -> Answer<Source> {
         self.send(self.request(Method::POST, &["sources", name, "sync"]))
             .await
     }

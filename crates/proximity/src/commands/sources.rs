@@ -66,7 +66,7 @@ pub(crate) async fn ask(context: &Context, args: SourcesLook) -> Result<(), Fail
         let planned = client.plan_source(&args.name).await?;
         return context.output.result(&planned, plan::human);
     }
-    let source = client.sync_source(&args.name).await?;
+    let source = client.look_at_source(&args.name).await?;
     context.output.result(&source, |source| {
         format!(
             "{} is looked at soon; follow it with: proximity sources show {}",
