@@ -112,7 +112,8 @@ async fn what_is_changed_stopped_and_taken_over_is_so_once_by_processes_that_die
     s.w.until(both).await.unwrap();
     let (died, state) = s.by_mortals(&documents).await;
     assert_eq!(state, ApplyState::Done);
-    assert!(died > 3, "{died} died: that shows nothing");
+    // It waits less often than the one that makes apps.
+    assert!(died > 1, "{died} died: that shows nothing");
     assert_eq!(s.begun().await, ["adopt", "deploy", "stop", "update"]);
     for name in ["dbs", "web"] {
         assert_eq!(s.written(name).await, 1, "{name}");
