@@ -44,7 +44,7 @@ pub(crate) struct Stage {
 pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "packages",
-        minutes: 2,
+        minutes: 1,
         shows: "what is needed from Debian is here (installed when root)",
         needs: &[],
         run: ensure_packages,
@@ -86,7 +86,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "tests",
-        minutes: 23,
+        minutes: 22,
         shows: "all tests that need no container",
         needs: &["tools"],
         run: nextest::plain,
@@ -100,7 +100,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "lxc",
-        minutes: 3,
+        minutes: 5,
         shows: "the tests with real containers, one at a time",
         needs: &["packages", "tools"],
         run: nextest::containers,

@@ -38,15 +38,22 @@ impl Stand {
     /// later. Gives how many of them died, and how it ended.
     async fn by_mortals(&self, documents: &[Manifest]) -> (u32, ApplyState) {
         let id = self.apply(documents).await;
-        let (begun, died) = (Cell::new(0_u32), Cell::new(0_u32));
+        // The first one dies at its first wait, each one after it at the next; when one lived to its end they begin anew. How many die
+        // does not depend on how quickly the apps come up meanwhile.
+        let (waits, died) = (Cell::new(0_u32), Cell::new(0_u32));
         let is_over = async || {
             // The next one knows that every other is dead, as a server that holds the lock of its data directory does.
             let mut applier = Applier::new(self.w.engine.clone(), true);
-            match cut_off(applier.pass(), begun.get() % MOST).await {
-                Some(passed) => assert!(passed.is_ok(), "{passed:?}"),
-                None => died.set(died.get() + 1),
+            match cut_off(applier.pass(), waits.get()).await {
+                Some(passed) => {
+                    assert!(passed.is_ok(), "{passed:?}");
+                    waits.set(0);
+                }
+                None => {
+                    waits.set((waits.get() + 1) % MOST);
+                    died.set(died.get() + 1);
+                }
             }
-            begun.set(begun.get() + 1);
             let apply = self.w.store.apply(id).await.unwrap().unwrap();
             apply.state.is_over()
         };
