@@ -34,6 +34,10 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
         "openssh-client",
         "reaching a lab node the way a person would",
     ),
+    (
+        "openssh-server",
+        "a real SSH server before the client and the helper",
+    ),
     ("postgresql", "the store's contract on a real server"),
     (
         "python3-aiosmtpd",

@@ -25,6 +25,8 @@ const OPENMETRICS: &str = "/usr/lib/python3/dist-packages/prometheus_client";
 const AIOSMTPD: &str = "/usr/lib/python3/dist-packages/aiosmtpd";
 /// Another one, with a spool and mailboxes.
 const OPENSMTPD: &str = "/usr/sbin/smtpd";
+/// An SSH server.
+const OPENSSH: &str = "/usr/sbin/sshd";
 /// A push server.
 const NTFY: &str = "/usr/bin/ntfy";
 
@@ -52,6 +54,11 @@ const FOREIGN: &[Foreign] = &[
         tests: "test(/(^|::)real_aiosmtpd_/)",
         is_here: || Path::new(AIOSMTPD).is_dir(),
         advice: "tests with a mail server need it: apt-get install python3-aiosmtpd",
+    },
+    Foreign {
+        tests: "test(/(^|::)real_openssh_/)",
+        is_here: || Path::new(OPENSSH).is_file(),
+        advice: "tests with an SSH server need it: apt-get install openssh-server",
     },
     // Not among the packages that are installed: a machine may have another mail server, which this one would push out.
     Foreign {

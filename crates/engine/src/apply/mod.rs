@@ -173,7 +173,8 @@ impl Applier {
                 tracing::info!(apply = %apply.id, epoch = fence.epoch.0, "apply claimed");
                 let now = self.engine.inner.parts.clock.monotonic();
                 self.held.insert(apply.id, Held::new(apply, fence, now));
-                // Whoever had it before may have put an operation into the queue and told nobody any more.
+                // Whoever had it before may have been cut off between putting an operation into the queue and telling of it; a worker
+                // that lived on would look by itself half a minute later.
                 self.engine.inner.bell.notify_one();
             }
         }

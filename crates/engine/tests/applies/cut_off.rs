@@ -15,10 +15,8 @@ use super::{Stand, app, spec};
 
 /// No single command waits so often; so what is cut off later than this comes forward.
 const MOST: u32 = 128;
-/// Before this wait the first one of each round dies.
-const FIRST: u32 = 6;
-/// Each of them dies a little later than the one before, for each command anew.
-const LONGEST: Duration = Duration::from_secs(100);
+/// Less than the half minute after which the worker looks by itself: who takes over tells it what was put into the queue.
+const LONGEST: Duration = Duration::from_secs(25);
 
 /// Polls the work so often, and drops it then, as the end of its process does. `None`: it was cut off.
 async fn cut_off<T>(work: impl Future<Output = T>, polls: u32) -> Option<T> {
@@ -40,20 +38,19 @@ impl Stand {
     /// later. Gives how many of them died, and how it ended.
     async fn by_mortals(&self, documents: &[Manifest]) -> (u32, ApplyState) {
         let id = self.apply(documents).await;
-        // The first one dies at its first wait, each one after it at a later one; when one lived to its end they begin anew, with another
-        // wait. So many die also where the apps come up quickly, and most passes have few waits.
-        let (waits, died, lived) = (Cell::new(0_u32), Cell::new(0_u32), Cell::new(0_u32));
+        // The first one dies at its first wait, each one after it at the next; when one lived to its end they begin anew. So many die also
+        // where the apps come up quickly, and most passes have few waits.
+        let (waits, died) = (Cell::new(0_u32), Cell::new(0_u32));
         let is_over = async || {
             // The next one knows that every other is dead, as a server that holds the lock of its data directory does.
             let mut applier = Applier::new(self.w.engine.clone(), true);
             match cut_off(applier.pass(), waits.get()).await {
                 Some(passed) => {
                     assert!(passed.is_ok(), "{passed:?}");
-                    lived.set(lived.get() + 1);
-                    waits.set(lived.get() % FIRST);
+                    waits.set(0);
                 }
                 None => {
-                    waits.set((waits.get() + 1 + waits.get() / 2) % MOST);
+                    waits.set((waits.get() + 1) % MOST);
                     died.set(died.get() + 1);
                 }
             }

@@ -37,15 +37,15 @@ pub(crate) struct HelpedNode {
 
 impl HelpedNode {
     /// With the line of a key that leads to a helper for the server's folder.
-    pub(crate) async fn with_key_line(line: impl Fn(&Path, &str) -> String) -> Option<Self> {
-        let sshd = Sshd::with_key_line(line).await?;
+    pub(crate) async fn with_key_line(line: impl Fn(&Path, &str) -> String) -> Self {
+        let sshd = Sshd::with_key_line(line).await;
         let node = Self {
             sshd,
             running: Vec::new(),
         };
         std::fs::create_dir(node.ground().conf_dir).unwrap();
         node.sshd.write_program("lxc-attach", ATTACH);
-        Some(node)
+        node
     }
 
     fn ground(&self) -> Ground {

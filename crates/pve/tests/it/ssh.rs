@@ -66,10 +66,8 @@ pub(crate) fn binary(length: usize) -> Bytes {
 }
 
 #[tokio::test]
-async fn any_arguments_arrive_as_they_were() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_any_arguments_arrive_as_they_were() {
+    let sshd = Sshd::start().await;
     let access = sshd.access();
     let mut runner = TestRunner::deterministic();
     let words = proptest::collection::vec("[^\0]{0,30}", 1..5);
@@ -88,10 +86,8 @@ async fn any_arguments_arrive_as_they_were() {
 }
 
 #[tokio::test]
-async fn pct_gets_exactly_what_is_documented() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_pct_gets_exactly_what_is_documented() {
+    let sshd = Sshd::start().await;
     let output = run(&sshd.access(), exec(&["echo", "it's $HOME; `id`"])).await;
     assert_eq!(output.stdout, "it's $HOME; `id`\n");
     let log = std::fs::read_to_string(sshd.state_file("pct.log")).unwrap();
@@ -112,10 +108,8 @@ async fn pct_gets_exactly_what_is_documented() {
 }
 
 #[tokio::test]
-async fn input_output_and_exit_codes_are_passed_on() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_input_output_and_exit_codes_are_passed_on() {
+    let sshd = Sshd::start().await;
     let access = sshd.access();
     let both = run(
         &access,
@@ -154,10 +148,8 @@ async fn input_output_and_exit_codes_are_passed_on() {
 }
 
 #[tokio::test]
-async fn output_is_kept_up_to_its_limit_and_the_command_still_ends() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_output_is_kept_up_to_its_limit_and_the_command_still_ends() {
+    let sshd = Sshd::start().await;
     let much = Exec {
         max_output_bytes: 1000,
         ..exec(&["sh", "-c", "head -c 5000000 /dev/zero; exit 3"])
@@ -170,10 +162,8 @@ async fn output_is_kept_up_to_its_limit_and_the_command_still_ends() {
 }
 
 #[tokio::test]
-async fn a_command_that_takes_too_long_is_in_doubt() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_a_command_that_takes_too_long_is_in_doubt() {
+    let sshd = Sshd::start().await;
     let access = sshd.access();
     run(&access, exec(&["true"])).await;
     // It ends when nobody reads what it writes any more, which is when the channel is closed.
@@ -190,10 +180,8 @@ async fn a_command_that_takes_too_long_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn commands_given_up_free_their_place_on_the_server() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_commands_given_up_free_their_place_on_the_server() {
+    let sshd = Sshd::start().await;
     let access = sshd.access();
     run(&access, exec(&["true"])).await;
     let endless = exec(&["sh", "-c", "while echo x; do :; done"]);
@@ -214,10 +202,8 @@ async fn commands_given_up_free_their_place_on_the_server() {
 }
 
 #[tokio::test]
-async fn many_commands_at_once_share_a_connection() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_many_commands_at_once_share_a_connection() {
+    let sshd = Sshd::start().await;
     let access = Arc::new(sshd.access());
     let mut all = tokio::task::JoinSet::new();
     for i in 0..30 {
@@ -231,10 +217,8 @@ async fn many_commands_at_once_share_a_connection() {
 }
 
 #[tokio::test]
-async fn a_cut_connection_is_renewed_and_what_ran_is_in_doubt() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_a_cut_connection_is_renewed_and_what_ran_is_in_doubt() {
+    let sshd = Sshd::start().await;
     let access = Arc::new(sshd.access());
     let (marker, running) = (sshd.guest_file("started"), access.clone());
     // It ends when nobody reads what it writes any more, which is when its server is gone.
@@ -261,10 +245,8 @@ async fn a_cut_connection_is_renewed_and_what_ran_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_not_the_pinned_one_gets_nothing() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_a_node_that_is_not_the_pinned_one_gets_nothing() {
+    let sshd = Sshd::start().await;
     let other = generate_keypair().unwrap().public_line.parse().unwrap();
     let at = NodeAddress {
         host_key: other,
@@ -281,10 +263,8 @@ async fn a_node_that_is_not_the_pinned_one_gets_nothing() {
 }
 
 #[tokio::test]
-async fn host_keys_can_be_looked_at_before_they_are_trusted() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_host_keys_can_be_looked_at_before_they_are_trusted() {
+    let sshd = Sshd::start().await;
     assert_eq!(
         scan_host_key(&sshd.address.to_string()).await.as_ref(),
         Ok(sshd.host_key())
@@ -292,10 +272,8 @@ async fn host_keys_can_be_looked_at_before_they_are_trusted() {
 }
 
 #[tokio::test]
-async fn who_is_not_let_in_sent_nothing() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_who_is_not_let_in_sent_nothing() {
+    let sshd = Sshd::start().await;
     let stranger = generate_keypair().unwrap();
     let access =
         PlainSsh::new(&user(), &stranger.private_pem, [(node("pve1"), sshd.at())]).unwrap();
@@ -326,10 +304,8 @@ async fn who_is_not_let_in_sent_nothing() {
 }
 
 #[tokio::test]
-async fn containers_that_do_not_run_or_are_not_there_are_told_apart() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_containers_that_do_not_run_or_are_not_there_are_told_apart() {
+    let sshd = Sshd::start().await;
     let access = sshd.access();
     let stopped =
         |error: GuestError| assert!(matches!(error, GuestError::NotRunning { .. }), "{error:?}");
@@ -355,10 +331,8 @@ async fn containers_that_do_not_run_or_are_not_there_are_told_apart() {
 }
 
 #[tokio::test]
-async fn files_go_in_and_out_whole_and_leave_nothing_on_the_node() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_files_go_in_and_out_whole_and_leave_nothing_on_the_node() {
+    let sshd = Sshd::start().await;
     let access = sshd.access();
     for (name, content, mode) in [
         ("/with space & 'quote'", binary(2 * 1024 * 1024), 0o640),
@@ -391,10 +365,8 @@ async fn files_go_in_and_out_whole_and_leave_nothing_on_the_node() {
 }
 
 #[tokio::test]
-async fn owners_are_passed_on() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_owners_are_passed_on() {
+    let sshd = Sshd::start().await;
     let owned = Push {
         user: Some("www-data".to_owned()),
         group: Some("33".to_owned()),
@@ -412,10 +384,8 @@ async fn owners_are_passed_on() {
 }
 
 #[tokio::test]
-async fn transfers_that_fail_say_why_and_leave_nothing_on_the_node() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_transfers_that_fail_say_why_and_leave_nothing_on_the_node() {
+    let sshd = Sshd::start().await;
     let access = sshd.access();
     let failed =
         |error: GuestError| assert!(matches!(error, GuestError::Failed { .. }), "{error:?}");

@@ -117,36 +117,28 @@ async fn folders_go_in_and_out(access: &dyn GuestAccess, target: &GuestTarget, f
 }
 
 #[tokio::test]
-async fn plain_access_tells_what_is_printed_while_it_is() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_plain_access_tells_what_is_printed_while_it_is() {
+    let sshd = Sshd::start().await;
     is_heard_while_it_runs(&sshd.access(), &guest(100), sshd.folder()).await;
 }
 
 #[tokio::test]
-async fn the_helper_tells_what_is_printed_while_it_is() {
-    let Some(mut helped) = HelpedNode::with_key_line(key_line).await else {
-        return;
-    };
+async fn real_openssh_the_helper_tells_what_is_printed_while_it_is() {
+    let mut helped = HelpedNode::with_key_line(key_line).await;
     helped.add(&identity(100, 7), true);
     let ours = target(identity(100, 7));
     is_heard_while_it_runs(&helped.access(), &ours, helped.folder()).await;
 }
 
 #[tokio::test]
-async fn folders_go_in_and_out_whole_by_plain_access() {
-    let Some(sshd) = Sshd::start().await else {
-        return;
-    };
+async fn real_openssh_folders_go_in_and_out_whole_by_plain_access() {
+    let sshd = Sshd::start().await;
     folders_go_in_and_out(&sshd.access(), &guest(100), sshd.folder()).await;
 }
 
 #[tokio::test]
-async fn folders_go_in_and_out_whole_through_the_helper() {
-    let Some(mut helped) = HelpedNode::with_key_line(key_line).await else {
-        return;
-    };
+async fn real_openssh_folders_go_in_and_out_whole_through_the_helper() {
+    let mut helped = HelpedNode::with_key_line(key_line).await;
     helped.add(&identity(100, 7), true);
     let ours = target(identity(100, 7));
     folders_go_in_and_out(&helped.access(), &ours, helped.folder()).await;
