@@ -137,6 +137,11 @@ impl InFlight {
         }
     }
 
+    /// Whether it is one of them.
+    pub(crate) fn has(&self, id: OperationId) -> bool {
+        self.lock().contains_key(&id)
+    }
+
     /// All of them, with their hosts.
     pub(crate) fn hosts(&self) -> HashMap<OperationId, HostId> {
         self.lock().iter().map(|(id, f)| (*id, f.host)).collect()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proximity_domain::ids::OperationId;
 use proximity_domain::janitor;
 use proximity_domain::retention::Retention;
 use proximity_domain::retry::RetryPolicy;
@@ -231,6 +232,13 @@ impl Engine {
     #[must_use]
     pub fn reconciler(&self) -> &Reconciler {
         &self.inner.reconciler
+    }
+
+    /// Whether this process is at work on an operation. It is for a moment longer than the record says: what ends an operation is
+    /// committed first, and then the app is let go.
+    #[must_use]
+    pub fn is_at_work(&self, id: OperationId) -> bool {
+        self.inner.in_flight.has(id)
     }
 
     /// What marks apps that are stuck on their way.

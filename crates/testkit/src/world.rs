@@ -309,7 +309,7 @@ impl TestWorld {
         }
     }
 
-    /// Waits until the operation is final or stuck.
+    /// Waits until the operation is final or stuck, and its app let go: a look at it meanwhile would leave the app alone.
     ///
     /// # Errors
     /// It was not within 30 s, or cannot be read.
@@ -318,7 +318,9 @@ impl TestWorld {
             loop {
                 let op = self.store.operation(id).await.map_err(|e| e.to_string())?;
                 let op = op.ok_or_else(|| format!("operation {id} is not there"))?;
-                if op.state.is_final() || matches!(op.state, OperationState::Stuck { .. }) {
+                let is_over =
+                    op.state.is_final() || matches!(op.state, OperationState::Stuck { .. });
+                if is_over && !self.engine.is_at_work(id) {
                     return Ok(op);
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
