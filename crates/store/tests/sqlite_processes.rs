@@ -9,6 +9,7 @@
     clippy::print_stdout
 )]
 
+#[path = "it/suite/mod.rs"]
 mod suite;
 
 use std::any::Any;

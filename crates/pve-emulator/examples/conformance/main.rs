@@ -23,7 +23,7 @@ mod scenario;
 mod secrets;
 mod server;
 mod setup;
-#[path = "../../tests/support/mod.rs"]
+#[path = "../../tests/it/support/mod.rs"]
 mod support;
 mod together;
 mod wire;

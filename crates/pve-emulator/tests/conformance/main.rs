@@ -47,7 +47,7 @@ mod secrets;
 mod server;
 #[path = "../../examples/conformance/setup.rs"]
 mod setup;
-#[path = "../support/mod.rs"]
+#[path = "../it/support/mod.rs"]
 mod support;
 #[path = "../../examples/conformance/together.rs"]
 mod together;

@@ -15,7 +15,7 @@ mod bare;
 mod ports;
 mod steps;
 mod times;
-#[path = "../../tests/suite/world.rs"]
+#[path = "../../tests/it/suite/world.rs"]
 mod world;
 
 use std::any::Any;

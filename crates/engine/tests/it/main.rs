@@ -1,0 +1,35 @@
+//! The engine on the emulated PVE: every test of it that needs a whole world.
+#![recursion_limit = "256"] // futures of tests that wait within each other
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
+
+mod adoption;
+mod applies;
+mod cancels;
+mod destroys;
+mod doctor;
+mod entries;
+mod export;
+mod failures;
+mod housekeeping;
+mod identity;
+mod learning;
+mod least_privilege;
+mod lifecycle;
+mod locks;
+mod lost;
+mod masked_output;
+mod moves;
+mod notices;
+mod panics;
+mod placement;
+mod plans;
+mod postgres;
+mod power_offs;
+mod reconcile;
+mod recorded_exchange;
+mod removals;
+mod retries;
+mod shutdowns;
+mod sources;
+mod updates;
+mod vmids;
