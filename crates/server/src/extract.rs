@@ -17,6 +17,9 @@ use crate::refusal::Refusal;
 
 /// Largest body, bytes.
 pub(crate) const LARGEST_BODY_BYTES: usize = 1 << 20;
+/// Largest body with documents of desired state, bytes: all that is read of them ([`proximity_manifest::MOST_BYTES`]) with each of
+/// their bytes written as two.
+pub(crate) const LARGEST_DOCUMENTS_BYTES: usize = 32 << 20;
 
 /// A JSON body of the documented shape.
 #[derive(Debug)]
@@ -225,8 +228,8 @@ pub(crate) fn unreadable(status: StatusCode) -> Refusal {
             ErrorKind::TooLarge,
             ErrorBody::new(
                 "body_too_large",
-                "the body is larger than 1 MiB",
-                "send less; no request of this API needs that much",
+                "the body is larger than 1 MiB, or than 32 MiB where it has documents to plan",
+                "send less; plan documents in several parts",
             ),
         )
     } else {

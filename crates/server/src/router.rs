@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::events::{EventFeed, EventLimits};
-use crate::extract::LARGEST_BODY_BYTES;
+use crate::extract::{LARGEST_BODY_BYTES, LARGEST_DOCUMENTS_BYTES};
 use crate::health_cache::HealthCache;
 use crate::metrics::Metrics;
 use crate::{auth, document, layers, routes};
@@ -207,6 +207,7 @@ fn protected() -> OpenApiRouter<AppState> {
 fn desired() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(routes::plans::make))
+        .layer(DefaultBodyLimit::max(LARGEST_DOCUMENTS_BYTES))
         .routes(routes!(routes::plans::show))
         .routes(routes!(routes::export::show))
         .routes(routes!(routes::rollback::desired))

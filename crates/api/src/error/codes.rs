@@ -71,7 +71,7 @@ pub const CODES: &[Code] = &[
     row("forbidden", K::Forbidden, "The token is known, but lacks the scope."),
     row("no_such_path", K::NotFound, "The API has no such path."),
     row("method_not_allowed", K::MethodNotAllowed, "The path does not take this method."),
-    row("body_too_large", K::TooLarge, "The body is larger than 1 MiB."),
+    row("body_too_large", K::TooLarge, "The body is larger than 1 MiB, or than 32 MiB where it has documents to plan."),
     row("not_json", K::MediaType, "The body does not say that it is application/json."),
     row("event_ahead", K::Conflict, "The log of events does not go as far as the number that was sent."),
     row("event_cleared", K::Conflict, "What followed the number that was sent was cleared away."),

@@ -1,4 +1,6 @@
 //! The API's manners: who is let in, and what an error looks like, whatever went wrong.
+use serde_json::json;
+
 use crate::support::{World, world};
 
 const PROTECTED: [(&str, &str); 49] = [
@@ -129,6 +131,25 @@ async fn a_token_does_what_its_scopes_say_and_no_more() {
         statuses.push(free.status.as_u16());
     }
     assert_eq!(statuses, [403, 200]);
+}
+
+#[tokio::test]
+async fn documents_may_be_more_than_any_other_body() {
+    let world = world().await;
+    let body = |bytes: usize| {
+        let text = format!("# {}\n", "x".repeat(bytes));
+        let documents = json!([{ "name": "a.yaml", "text": text }]);
+        json!({ "documents": documents, "prune": false }).to_string()
+    };
+    // Two MiB of one file are read, and this one says nothing.
+    for (bytes, status, code) in [
+        (3 << 19, 422, "manifest_invalid"),
+        (33 << 20, 413, "body_too_large"),
+    ] {
+        let refused = world.send("POST", "/api/plans", &body(bytes)).await;
+        assert_eq!(refused.status, status, "{}", refused.body);
+        assert_eq!(refused.body["error"]["code"], code);
+    }
 }
 
 #[tokio::test]

@@ -14,6 +14,12 @@ pub(super) const OF_DOORS: &[(&str, &[Limit])] = &[
                 "413",
             ),
             Limit(
+                "bytes of a body with documents to plan",
+                "crates/server/src/extract.rs",
+                "LARGEST_DOCUMENTS_BYTES",
+                "413",
+            ),
+            Limit(
                 "a request",
                 "crates/server/src/layers.rs",
                 "LONGEST_REQUEST",
