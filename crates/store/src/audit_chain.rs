@@ -157,7 +157,7 @@ fn pass(walk: &mut Walk, row: &Row) -> Result<(), Break> {
 }
 
 /// A value was of no type that is ever written.
-fn is_damage(error: &StoreError) -> bool {
+pub(crate) fn is_damage(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::Damaged { .. } | StoreError::Database(DatabaseError::Misfit(_))

@@ -4,10 +4,10 @@
 use proximity_domain::audit::{Break, Chain, Chained as _, EventEntry, Head, Link, Walk};
 use rusqlite::{Connection, params};
 
-use crate::audit_chain::{head, head_of, text, text_opt};
+use crate::audit_chain::{head, head_of, is_damage, text, text_opt};
 use crate::error::StoreError;
 use crate::row::{Columns, damaged};
-use crate::sql::{Query, Row, Sql, Tx, query};
+use crate::sql::{Query, Row, Sql, Tx, query, query_scalar};
 use crate::store::Reader;
 
 macro_rules! columns {
@@ -54,6 +54,8 @@ const OLD: &str = concat!(
     ", seq FROM events WHERE seq > ?1 ORDER BY seq LIMIT 1000"
 );
 const CUT: &str = "SELECT cleared AS seq, link FROM clearings WHERE journal = 'events'";
+/// What was cleared away and is there.
+const PUT_BACK: &str = "SELECT seq FROM events WHERE seq > 0 AND seq <= $1 ORDER BY seq LIMIT 1";
 
 /// Adds an event. Its number is the next one: what `event` has in its place does not count.
 pub(crate) async fn add(tx: &mut Tx, event: EventEntry<'_>) -> Result<(), StoreError> {
@@ -127,7 +129,8 @@ impl Reader {
     /// Reads all events that are kept and holds them against their links, against the link of the last one that was cleared away,
     /// and against the anchors, whatever their order: their head, or the first break. Anchors of what went before that one say nothing.
     ///
-    /// **Guarantees.** As [`Reader::verify_audit`]; what is cleared away meanwhile is no break.
+    /// **Guarantees.** As [`Reader::verify_audit`]; what is cleared away meanwhile is no break, and what was cleared away and is
+    /// there again is one.
     ///
     /// # Errors
     /// The database's.
@@ -140,6 +143,9 @@ impl Reader {
         }
         let mut from = self.events_cut().await?;
         loop {
+            if let Some(seq) = self.put_back(from).await? {
+                return Ok(Err(Break::PutBack { seq }));
+            }
             let walk = match Walk::behind_cut(from, anchors.clone()) {
                 Ok(walk) => walk,
                 Err(broken) => return Ok(Err(broken)),
@@ -158,10 +164,25 @@ impl Reader {
         }
     }
 
-    /// The last event that was cleared away; none where none was, and without a link where there was no chain yet.
+    /// The first event that is there, though `cut` went and all before it. What is cleared away is gone in the commit that says so.
+    async fn put_back(&self, cut: Head) -> Result<Option<i64>, StoreError> {
+        query_scalar(PUT_BACK)
+            .bind(cut.seq)
+            .fetch_optional(self.named("put_back"))
+            .await
+    }
+
+    /// The last event that was cleared away; none where none was. It is without a link where there was no chain yet, and where
+    /// what stands in the place of its link is no text.
     async fn events_cut(&self) -> Result<Head, StoreError> {
-        let row = query(CUT).fetch_one(self.named("events_cut")).await?;
-        head_of(&row)
+        let row = query(CUT).fetch_one(self.named("events_cut")).await;
+        match row.and_then(|row| head_of(&row)) {
+            Err(error) if is_damage(&error) => Ok(Head {
+                seq: self.cleared_events().await?,
+                link: Link::GENESIS,
+            }),
+            cut => cut,
+        }
     }
 }
 

@@ -41,6 +41,12 @@ pub enum Break {
         /// Which.
         seq: i64,
     },
+    /// An entry that was cleared away is there again, or what was cleared away is said to end behind it.
+    #[error("entry {seq} is there, though it was cleared away")]
+    PutBack {
+        /// The lowest such entry.
+        seq: i64,
+    },
     /// An anchor tells of entries that are not there.
     #[error("the entries from {seq} on were cut off: there were {anchored} at least")]
     CutOff {
@@ -70,6 +76,7 @@ impl Break {
             | Self::Altered { seq }
             | Self::Unlinked { seq }
             | Self::Unreadable { seq }
+            | Self::PutBack { seq }
             | Self::CutOff { seq, .. }
             | Self::MadeAnew { seq, .. } => seq,
         }
@@ -83,6 +90,7 @@ impl Break {
             Self::Altered { .. } => "altered",
             Self::Unlinked { .. } => "unlinked",
             Self::Unreadable { .. } => "unreadable",
+            Self::PutBack { .. } => "put_back",
             Self::CutOff { .. } => "cut_off",
             Self::MadeAnew { .. } => "made_anew",
         }

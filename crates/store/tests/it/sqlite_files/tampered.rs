@@ -202,6 +202,10 @@ async fn events_that_were_tampered_with_are_told_from_the_first_wrong_one_on() {
             "DELETE FROM events WHERE seq = 3",
             Break::Missing { seq: 3 },
         ),
+        (
+            "INSERT INTO events SELECT 2, at, kind, body, app_id, operation_id, link FROM kept WHERE seq = 4",
+            Break::PutBack { seq: 2 },
+        ),
     ] {
         db.execute_batch(act).unwrap();
         let verified = world.store.verify_events(vec![head]).await.unwrap();
@@ -210,8 +214,39 @@ async fn events_that_were_tampered_with_are_told_from_the_first_wrong_one_on() {
             .unwrap();
         world.assert_sound().await;
     }
-    db.execute_batch("UPDATE clearings SET link = NULL")
+}
+
+/// Where the events begin is kept with the link of the last one that went: neither is moved or changed unseen.
+#[tokio::test]
+async fn a_beginning_of_the_events_that_was_tampered_with_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::new(&Inside(dir.path().to_owned())).await;
+    world.create("web").await;
+    world.create("mail").await;
+    assert_eq!(world.store.clear_events(2).await.unwrap(), 2);
+    let head = world.store.events_head().await.unwrap();
+    let db = unguarded(dir.path());
+    db.execute_batch("CREATE TABLE kept AS SELECT * FROM clearings")
         .unwrap();
-    let verified = world.store.verify_events(vec![head]).await.unwrap();
-    assert_eq!(verified, Err(THIRD), "nothing vouches for what was before");
+    for (act, told) in [
+        ("SET cleared = 1", Break::Missing { seq: 2 }),
+        ("SET cleared = -7", Break::Missing { seq: -6 }),
+        ("SET cleared = 4", Break::PutBack { seq: 3 }),
+        (
+            "SET cleared = 4, link = (SELECT link FROM events WHERE seq = 4)",
+            Break::PutBack { seq: 3 },
+        ),
+        ("SET link = (SELECT link FROM events WHERE seq = 4)", THIRD),
+        ("SET link = NULL", THIRD),
+        ("SET link = CAST(x'ff' AS TEXT)", THIRD),
+        ("SET link = x'00'", THIRD),
+    ] {
+        db.execute_batch(&format!("UPDATE clearings {act} WHERE journal = 'events'"))
+            .unwrap();
+        let verified = world.store.verify_events(vec![head]).await.unwrap();
+        assert_eq!(verified, Err(told), "{act}");
+        db.execute_batch("DELETE FROM clearings; INSERT INTO clearings SELECT * FROM kept")
+            .unwrap();
+        world.assert_sound().await;
+    }
 }
