@@ -74,7 +74,7 @@ enum Command {
     /// R2, R3, R9 to R11, R14, R15: very many records, and a cluster that does not say the whole truth.
     #[command(subcommand)]
     Doctrine(doctrine::Command),
-    /// R31: an audit that is tampered with, beside what was sent, and how fast it is verified.
+    /// R31: an audit and a log of events that are tampered with, what was sent beside the audit, and how fast both are verified.
     Audit(audit::Args),
     /// R18: a server whose disk is full or broken.
     #[command(subcommand)]

@@ -4,30 +4,14 @@ use anyhow::Result;
 use rusqlite::types::Value;
 
 use super::Sum;
-use super::stand::{Change, Stand, set};
-
-/// All columns.
-pub(super) const COLUMNS: [&str; 12] = [
-    "seq",
-    "at",
-    "account",
-    "token_id",
-    "kind",
-    "action",
-    "target",
-    "details",
-    "operation_id",
-    "step_index",
-    "epoch",
-    "link",
-];
+use super::stand::{Change, Stand};
 
 /// Of the last entries.
 pub(super) async fn every_bit(stand: &Stand, entries: i64, sum: &mut Sum) -> Result<()> {
-    let from = (stand.entries - entries + 1).max(1);
+    let from = (stand.entries - entries).max(stand.cleared()) + 1;
     for seq in from..=stand.entries {
-        for column in COLUMNS {
-            for change in flips(column, seq, &stand.kept(column, seq)?) {
+        for column in stand.journal.columns {
+            for change in flips(stand, column, seq)? {
                 // The number of another entry cannot be had twice.
                 let Some(said) = stand.attempt(&change).await? else {
                     continue;
@@ -40,23 +24,23 @@ pub(super) async fn every_bit(stand: &Stand, entries: i64, sum: &mut Sum) -> Res
 }
 
 /// One change for each bit. Of what is nothing, and of a text without signs, one that makes something of it.
-fn flips(column: &str, seq: i64, value: &Value) -> Vec<Change> {
+fn flips(stand: &Stand, column: &str, seq: i64) -> Result<Vec<Change>> {
     let named = |bit: usize, value: Value| {
-        let change = set(column, seq, value);
+        let change = stand.set(column, seq, value);
         let what = format!("bit {bit} of {}", change.what);
         Change { what, ..change }
     };
-    match value {
+    Ok(match stand.kept(column, seq)? {
         Value::Integer(number) => (0..64)
             .map(|bit| named(bit, Value::Integer(number ^ (1 << bit))))
             .collect(),
         Value::Blob(bytes) if !bytes.is_empty() => (0..bytes.len() * 8)
-            .map(|bit| named(bit, Value::Blob(flipped(bytes, bit))))
+            .map(|bit| named(bit, Value::Blob(flipped(&bytes, bit))))
             .collect(),
         Value::Null | Value::Blob(_) | Value::Real(_) | Value::Text(_) => {
             vec![named(0, Value::Blob(b"0".to_vec()))]
         }
-    }
+    })
 }
 
 pub(super) fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
