@@ -17,6 +17,7 @@ pub(crate) fn store_row(error: &StoreError) -> ErrorRow {
         StoreError::ApplyLost { .. }
         | StoreError::PlanApplied { .. }
         | StoreError::ApplyOverlaps { .. }
+        | StoreError::BrakeStops { .. }
         | StoreError::SecretInUse { .. } => apply_row(error),
         StoreError::HostnameTaken { .. } => row(
             "hostname_taken",
@@ -91,6 +92,11 @@ fn apply_row(error: &StoreError) -> ErrorRow {
             "apply_overlaps",
             K::Busy,
             "wait until that apply is over, or stop it; then plan again",
+        ),
+        StoreError::BrakeStops { .. } => row(
+            "brake_not_released",
+            K::Invalid,
+            "look at each of them; if all are to end, apply with --confirm-removed N, N being how many it ends",
         ),
         _ => row(
             "secret_in_use",

@@ -190,6 +190,11 @@ fn store_errors() -> Vec<StoreError> {
             apply: Some(apply),
         },
         StoreError::ApplyOverlaps { app: text(), apply },
+        StoreError::BrakeStops {
+            removed: 2,
+            done: 2,
+            limit: 3,
+        },
         StoreError::SecretInUse {
             secret: text(),
             apps: vec![text()],

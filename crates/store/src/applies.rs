@@ -19,6 +19,7 @@ use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit};
 use crate::records::{Actor, Lease, RequestKey};
+use crate::removals::BrakeBasis;
 use crate::sql::query;
 use crate::store::{Reader, Store};
 
@@ -36,6 +37,9 @@ pub struct NewApply {
     pub parallel: u32,
     /// The key of the request.
     pub key: Option<RequestKey>,
+    /// What the mass brake is judged by in the commit that begins it, with what other applies end by then. `None`: a person has typed how
+    /// many records end, or it ends none.
+    pub brake: Option<BrakeBasis>,
 }
 
 /// An apply.
@@ -166,6 +170,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] for a plan that is not kept, or whose documents are not; [`StoreError::PlanApplied`];
     /// [`StoreError::ApplyOverlaps`] if another apply has an open change for an app of these documents or this plan;
+    /// [`StoreError::BrakeStops`] if the mass brake stops it with all that other applies end, whoever began at the same moment;
     /// [`StoreError::Exists`] for an id that is there; [`StoreError::KeyReused`].
     pub async fn start_apply(
         &self,

@@ -18,6 +18,7 @@ use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
 use crate::plans::{documents, plan};
 use crate::records::Actor;
+use crate::removals;
 use crate::request_keys::claim;
 use crate::row::{Columns, damaged, each};
 use crate::seal::Sealer;
@@ -38,6 +39,10 @@ pub(crate) async fn start(
     let (plan, documents) = to_apply(tx, sealer, apply.plan).await?;
     if let Some(refusal) = overlap(&open(tx).await?, &plan, &documents) {
         return Err(refusal);
+    }
+    if let Some(basis) = &apply.brake {
+        let by_applies = removals::after(&mut *tx, basis.from).await?;
+        removals::let_go(basis, by_applies, &plan)?;
     }
     query("UPDATE plans SET applied_at = $2 WHERE id = $1")
         .bind(apply.plan.to_string())

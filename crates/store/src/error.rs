@@ -35,6 +35,18 @@ pub enum StoreError {
         /// The other apply.
         apply: ApplyId,
     },
+    /// The mass brake stops an apply, with what other applies end.
+    #[error(
+        "{removed} records would end, and {done} ended in the last hour already, or are about to: {limit} may without a person's word"
+    )]
+    BrakeStops {
+        /// How many it would end.
+        removed: u64,
+        /// How many ended, or are about to.
+        done: u64,
+        /// How many may in an hour.
+        limit: u64,
+    },
     /// What is wanted of apps names the secret.
     #[error("secret {secret} is used by: {}", apps.join(", "))]
     SecretInUse {
@@ -167,6 +179,7 @@ impl StoreError {
             Self::ApplyLost { .. } => "apply_lost",
             Self::PlanApplied { .. } => "plan_applied",
             Self::ApplyOverlaps { .. } => "apply_overlaps",
+            Self::BrakeStops { .. } => "brake_stops",
             Self::SecretInUse { .. } => "secret_in_use",
             Self::Database(error) => error.label(),
             Self::File { .. } => "file",

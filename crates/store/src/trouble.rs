@@ -34,6 +34,7 @@ impl StoreError {
             | Self::ApplyLost { .. }
             | Self::PlanApplied { .. }
             | Self::ApplyOverlaps { .. }
+            | Self::BrakeStops { .. }
             | Self::SecretInUse { .. }
             | Self::HostnameTaken { .. }
             | Self::PortsExhausted { .. }

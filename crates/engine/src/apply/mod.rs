@@ -7,7 +7,6 @@
 mod doing;
 mod held;
 mod places;
-mod tally;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -26,7 +25,6 @@ use held::{Held, Standing};
 use places::Place;
 
 pub(crate) use places::crash_points;
-pub(crate) use tally::removed_after;
 
 /// How many changes of an apply are made at the same time at most, whoever asks.
 pub const MOST_AT_ONCE: u32 = 16;

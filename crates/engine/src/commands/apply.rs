@@ -1,10 +1,12 @@
 //! `POST /api/applies`: a plan that was shown is made anew, held against what was shown, and recorded to be carried out.
 
-use proximity_domain::apply::{Consent, PARALLEL, may_apply};
+use proximity_domain::apply::{Consent, PARALLEL, Refusal, may_apply};
 use proximity_domain::ids::{ApplyId, PlanId};
+use proximity_domain::plan::MassBrake;
 use proximity_store::applies::{ApplyRecord, NewApply};
 use proximity_store::error::StoreError;
 use proximity_store::records::{Actor, RequestKey};
+use proximity_store::removals::BrakeBasis;
 
 use super::MakePlan;
 use crate::apply::MOST_AT_ONCE;
@@ -71,15 +73,31 @@ impl Engine {
         let now = self.make_plan(actor, again).await?;
         may_apply(&kept.plan, &now.plan, &documents, &request.consent)
             .map_err(EngineError::NotApplied)?;
+        let confirmed = request.consent.confirm_removed;
         let apply = NewApply {
             id: ApplyId(self.inner.parts.ids.uuid()),
             plan: request.plan,
             parallel,
             key: request.key,
+            brake: self.braked(now.plan.removed(), confirmed).await?,
         };
-        let started = self.store().start_apply(apply, actor, self.now()).await?;
+        let started = self.store().start_apply(apply, actor, self.now()).await;
+        let started = started.map_err(|error| refused(error, confirmed))?;
         self.inner.applies.notify_one();
         Ok(started)
+    }
+
+    /// What the store judges the mass brake by in the commit that begins an apply: by then another one may have begun that was looked at
+    /// beside this one. `None`: it ends no record, or a person has typed how many.
+    async fn braked(
+        &self,
+        removed: u64,
+        confirmed: Option<u64>,
+    ) -> Result<Option<BrakeBasis>, EngineError> {
+        if removed == 0 || confirmed == Some(removed) {
+            return Ok(None);
+        }
+        self.reconciler().brake_basis().await
     }
 
     /// Asks an apply to begin nothing more; what it has begun goes to its end.
@@ -90,5 +108,24 @@ impl Engine {
         let stopped = self.store().stop_apply(id, actor, self.now()).await?;
         self.inner.applies.notify_one();
         Ok(stopped)
+    }
+}
+
+/// What the store refuses by the mass brake is refused as the plan itself would be.
+fn refused(error: StoreError, confirmed: Option<u64>) -> EngineError {
+    match error {
+        StoreError::BrakeStops {
+            removed,
+            done,
+            limit,
+        } => {
+            let brake = MassBrake {
+                removed,
+                done,
+                limit,
+            };
+            EngineError::NotApplied(Refusal::BrakeStops { brake, confirmed })
+        }
+        other => other.into(),
     }
 }

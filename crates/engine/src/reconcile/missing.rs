@@ -15,13 +15,13 @@ use proximity_store::observation::{
 };
 use proximity_store::orphans::OrphanFound;
 use proximity_store::records::{Actor, LogLevel};
+use proximity_store::removals::BrakeBasis;
 use serde_json::{Value, json};
 
 use super::outcome::{ANOMALOUS_LINE, EXPECTED_LINE, OrphanView, ReconcileReport};
 use super::suspect::{First, Missed, tell};
 use super::watch::Watch;
 use super::{AT_ONCE, Pass, Reconciler, Seen, named, system};
-use crate::apply::removed_after;
 use crate::error::EngineError;
 use crate::saga::{Guard, is_off, may_have_destroyed};
 
@@ -252,20 +252,37 @@ impl Reconciler {
         self.brake(record, more).await
     }
 
+    /// What the mass brake is judged by now, but for what applies end; `None` where the brake is off.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) async fn brake_basis(&self) -> Result<Option<BrakeBasis>, EngineError> {
+        if is_off(Guard::Brake) {
+            return Ok(None);
+        }
+        let record = self.store.mass_brake().await?;
+        Ok(Some(self.basis(record).await?))
+    }
+
     async fn brake(&self, record: BrakeRecord, missing: u64) -> Result<Brake, EngineError> {
         if missing == 0 || is_off(Guard::Brake) {
             return Ok(Brake::Free);
         }
+        let BrakeBasis { live, done, from } = self.basis(record).await?;
+        let done = done.saturating_add(self.store.removals_after(from).await?);
+        Ok(Brake::judge(Tally { live, done }, missing))
+    }
+
+    async fn basis(&self, record: BrakeRecord) -> Result<BrakeBasis, EngineError> {
         // A clock that was set forward must not forget what was archived a moment ago.
         let now = self.steady();
         let hour_ago = Timestamp(now.0.saturating_sub(HOUR_MS));
         let from = record.baseline_at.map_or(hour_ago, |at| at.max(hour_ago));
-        let tally = Tally {
+        Ok(BrakeBasis {
             live: self.store.live_apps().await?,
-            done: self.store.orphans_archived_after(from).await?
-                + removed_after(&self.store, from).await?,
-        };
-        Ok(Brake::judge(tally, missing))
+            done: self.store.orphans_archived_after(from).await?,
+            from,
+        })
     }
 
     /// False if the brake stops. It is told of once, when it begins to.

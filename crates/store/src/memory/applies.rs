@@ -22,6 +22,7 @@ use crate::apply_claims::lost;
 use crate::error::StoreError;
 use crate::journal::{Act, MAX_ROWS};
 use crate::records::{Actor, Lease};
+use crate::removals::{counts, let_go};
 use crate::row::damaged;
 
 impl State {
@@ -39,6 +40,9 @@ impl State {
         let (plan, documents) = self.to_apply(apply.plan)?;
         if let Some(refusal) = overlap(&self.open_changes(), &plan, &documents) {
             return Err(refusal);
+        }
+        if let Some(basis) = &apply.brake {
+            let_go(basis, self.removals_after(basis.from), &plan)?;
         }
         if self.applies.contains_key(&apply.id) {
             return Err(StoreError::Exists { what: "apply", id });
@@ -81,6 +85,14 @@ impl State {
             (change.name.clone(), change.app, *apply)
         });
         open.collect()
+    }
+
+    pub(crate) fn removals_after(&self, moment: Timestamp) -> u64 {
+        let all = self.changes.iter().filter(|((apply, _), kept)| {
+            let apply = self.applies.get(apply);
+            apply.is_some_and(|apply| counts(apply, &kept.change, moment))
+        });
+        u64::try_from(all.count()).unwrap_or(u64::MAX)
     }
 
     fn keep_standing(&mut self, record: &ApplyRecord, plan: &Plan, documents: &Documents) {

@@ -159,6 +159,7 @@ fn sound() -> State {
         plan: PLAN,
         parallel: 1,
         key: None,
+        brake: None,
     };
     state.start_apply(&new, &actor, NOW).unwrap();
     state

@@ -3,6 +3,7 @@
 use proximity_domain::apply::{ApplyState, Consent};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::plan::{Act, MassBrake};
+use tokio::sync::Mutex;
 
 use super::{Stand, app, code, spec};
 
@@ -130,6 +131,52 @@ async fn what_an_apply_is_about_to_remove_counts_for_the_mass_brake() {
         limit: 3,
     };
     assert_eq!(others.plan.brake, Some(brake));
+}
+
+/// Neither is there yet when the other one is looked at.
+#[tokio::test]
+async fn two_that_begin_at_the_same_moment_are_stopped_by_the_mass_brake_together() {
+    let s = Stand::start().await;
+    let with_disk = |name: &str, gib: u32| {
+        let mut document = app(name, &[]);
+        spec(&mut document).resources.disk_gib = Some(gib);
+        document
+    };
+    let all = ["aaa", "bbb", "ccc", "ddd"].map(|name| with_disk(name, 2));
+    let made = s.apply(&all).await;
+    assert_eq!(s.ended(made).await.0, ApplyState::Done);
+    s.is_as_wanted(&all).await;
+    // A smaller disk is another container.
+    let these = ["aaa", "bbb"].map(|name| with_disk(name, 1));
+    let others = ["ccc", "ddd"].map(|name| with_disk(name, 1));
+    let consent = Consent {
+        confirm_destroyed: Some(2),
+        ..Consent::default()
+    };
+    let left = Mutex::new(None);
+    let is_decided = async || {
+        let (one, other) = (s.plan(&these, false).await, s.plan(&others, false).await);
+        assert_eq!((one.plan.brake, other.plan.brake), (None, None));
+        let both = tokio::join!(s.begin(one.id, consent), s.begin(other.id, consent));
+        match both {
+            (Ok(_), Ok(_)) => panic!("four of four may end"),
+            (Ok(_), Err(refused)) | (Err(refused), Ok(_)) => {
+                *left.lock().await = Some(refused.code());
+                true
+            }
+            // The cluster's list was told anew in between.
+            (Err(one), Err(other)) => {
+                let codes = [one.code(), other.code()];
+                assert_eq!(codes, ["plan_outdated", "plan_outdated"]);
+                false
+            }
+        }
+    };
+    s.w.until(is_decided).await.unwrap();
+    let refused = left.into_inner().unwrap();
+    let told = ["brake_not_released", "plan_outdated"];
+    assert!(told.contains(&refused), "{refused}");
+    assert_eq!(s.w.store.applies(None, 10).await.unwrap().len(), 2);
 }
 
 /// Somebody gives a container more after it was agreed that it goes, and before its turn comes.

@@ -6,6 +6,7 @@ use proximity_domain::ids::{AppId, ApplyId, OperationId};
 use proximity_domain::names::SecretName;
 use proximity_domain::time::Timestamp;
 use proximity_store::applies::{ApplyFence, ChangeEnd, NewApply};
+use proximity_store::removals::BrakeBasis;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
@@ -93,7 +94,13 @@ impl Play {
             plan: plans::id(plan),
             parallel: u32::from(plan / 4),
             key: key.map(key_of),
+            brake: (plan > 127).then_some(BrakeBasis {
+                live: u64::from(plan % 4),
+                done: u64::from(plan % 3),
+                from: Timestamp(at.0.saturating_sub(3_000)),
+            }),
         };
+        both!(self.pair, store => store.removals_after(Timestamp(at.0 - 3_000))).unwrap();
         both!(self.pair, store => store.start_apply(new.clone(), &actor, at)).is_err()
     }
 

@@ -16,6 +16,7 @@ use proximity_store::applies::{
     APPLIES_KEPT, ApplyChange, ApplyFence, ApplyRecord, ChangeEnd, ClaimableApply, NewApply,
 };
 use proximity_store::plans::{PLANS_KEPT, PlanRecord};
+use proximity_store::removals::BrakeBasis;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -74,6 +75,7 @@ pub async fn try_start(world: &mut World, plan: PlanId) -> Result<ApplyRecord, S
         plan,
         parallel: 2,
         key: None,
+        brake: None,
     };
     let started = world.store.start_apply(new, &world.actor, world.at());
     started.await
@@ -144,6 +146,7 @@ pub async fn are_begun_in_one_commit(make: &impl Make) {
         plan,
         parallel: 1_000,
         key: Some(request_key("once")),
+        brake: None,
     };
     let (store, actor, at) = (world.store.clone(), world.actor.clone(), world.at());
     let started = store.start_apply(new.clone(), &actor, at).await.unwrap();
@@ -223,6 +226,68 @@ pub async fn come_once_for_a_plan_and_alone_for_an_app(make: &impl Make) {
     let next = vec![change("two", Act::Destroy, Some(app), &[])];
     let plan = kept(&mut world, next, &[]).await;
     try_start(&mut world, plan).await.unwrap();
+    world.assert_sound().await;
+}
+
+/// Each was let go when it was looked at, for neither was there yet.
+pub async fn that_begin_beside_each_other_are_stopped_by_the_mass_brake_together(
+    make: &impl Make,
+) {
+    let mut world = World::new(make).await;
+    let from = Timestamp(world.at().0 - 1);
+    let basis = BrakeBasis {
+        live: 4,
+        done: 0,
+        from,
+    };
+    let removes = |names: [&str; 2]| {
+        let changes = names.map(|name| change(name, Act::Destroy, None, &[]));
+        changes.to_vec()
+    };
+    let new = |id, plan, brake| NewApply {
+        id: ApplyId(id),
+        plan,
+        parallel: 1,
+        key: None,
+        brake,
+    };
+    let first = kept(&mut world, removes(["aaa", "bbb"]), &[]).await;
+    let second = kept(&mut world, removes(["ccc", "ddd"]), &[]).await;
+    let (store, actor, at) = (world.store.clone(), world.actor.clone(), world.at());
+    let begin = new(world.id(), first, Some(basis));
+    let begun = store.start_apply(begin, &actor, at).await.unwrap();
+    assert_eq!(store.removals_after(from).await.unwrap(), 2);
+    let again = new(world.id(), second, Some(basis));
+    match store.start_apply(again, &actor, at).await {
+        Err(StoreError::BrakeStops {
+            removed,
+            done,
+            limit,
+        }) => assert_eq!((removed, done, limit), (2, 2, 3)),
+        other => panic!("{other:?}"),
+    }
+    let record = store.plan(second).await.unwrap().unwrap();
+    assert_eq!(record.applied_at, None, "nothing was written");
+    // What was done counts for as long as it is looked back on; what was not begun any more does not.
+    let seen = store.claimable_applies().await.unwrap().remove(0);
+    let (_, fence) = claim(&world, &seen, world.holder).await.unwrap();
+    does(&world, &fence, 0).await;
+    let next = Next {
+        not_started: vec![1],
+        ..Next::default()
+    };
+    store.turn_changes(&fence, &next, at).await.unwrap();
+    assert_eq!(store.removals_after(from).await.unwrap(), 1);
+    assert_eq!(store.removals_after(at).await.unwrap(), 0);
+    store.end_apply(&fence, at).await.unwrap();
+    assert_eq!(store.removals_after(from).await.unwrap(), 1, "{begun:?}");
+    // One of three may go beside it, and whoever typed the number is asked no more.
+    let larger = BrakeBasis { live: 100, ..basis };
+    let third = new(world.id(), second, Some(larger));
+    store.start_apply(third, &actor, at).await.unwrap();
+    let last = kept(&mut world, removes(["eee", "fff"]), &[]).await;
+    let typed = new(world.id(), last, None);
+    store.start_apply(typed, &actor, at).await.unwrap();
     world.assert_sound().await;
 }
 
@@ -455,6 +520,7 @@ pub async fn of_many_the_newest_stay_and_those_at_work(make: &impl Make) {
         plan,
         parallel: 1,
         key: None,
+        brake: None,
     };
     store.start_apply(new, &other, Timestamp(0)).await.unwrap();
     assert!(store.apply(over[1]).await.unwrap().is_some());

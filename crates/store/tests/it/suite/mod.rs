@@ -84,7 +84,8 @@ macro_rules! with_cases {
             alarms: are_raised_once_and_ended_once;
             interfaces: are_kept_when_they_change;
             plans: are_kept_as_they_were_shown, of_many_the_newest_stay;
-            applies: are_begun_in_one_commit, come_once_for_a_plan_and_alone_for_an_app, are_claimed_as_seen_and_fenced,
+            applies: are_begun_in_one_commit, come_once_for_a_plan_and_alone_for_an_app,
+                that_begin_beside_each_other_are_stopped_by_the_mass_brake_together, are_claimed_as_seen_and_fenced,
                 start_each_change_once_and_end_as_their_changes_did, that_are_stopped_start_no_more,
                 of_many_the_newest_stay_and_those_at_work;
             desired: is_what_was_applied_last_with_all_before, of_a_change_that_failed_is_as_before,
