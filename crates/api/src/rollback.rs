@@ -54,6 +54,9 @@ pub struct PlanRollback {
     pub apps: Vec<RollbackOf>,
     /// Apps that stay as they are, by name.
     pub stay: Vec<RollbackStays>,
+    /// Apps that would go back and cannot as they are, by name: nothing of them is planned, and they are to be mended first.
+    #[serde(default)]
+    pub left_out: Vec<RollbackStays>,
     /// What is there now and would not be any more.
     pub lost: Vec<RollbackLost>,
 }

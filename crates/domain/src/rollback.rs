@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::app::AppClass;
+use crate::app::{AppClass, StatusLabel};
 use crate::desired::DesiredSpec;
 use crate::manifest::{AdoptedSpec, AppSpec, Policy};
 use crate::names::{CatalogId, HostLabel, Hostname, ManifestName, SecretName};
@@ -76,6 +76,9 @@ pub struct Rollback {
     pub apps: Vec<Back>,
     /// Apps that do not, by name.
     pub stay: Vec<Stays>,
+    /// Apps that would and cannot as they are, by name: nothing of them is planned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Stays>,
     /// What is there now and would not be any more, by app.
     pub lost: Vec<Lost>,
 }
@@ -136,6 +139,9 @@ pub enum Impossible {
     /// Nothing was wanted of any app.
     #[error("nothing is on record of what was wanted of any app then")]
     NothingThen,
+    /// Each app of which something was wanted has to be mended first.
+    #[error("none of the apps of which something was wanted then can go back as it is: {}", listed(.0))]
+    AllLeftOut(Vec<Hostname>),
     /// Its container was found and was to be made, or the other way round.
     #[error("{0} was another app then: a container that is made for an app is none that was found")]
     OtherClass(Hostname),
@@ -369,6 +375,26 @@ fn figure(snapshot: &Snapshot, fields: [&str; 2]) -> Option<u64> {
         Value::String(text) => text.parse().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     })
+}
+
+/// Why an app is left out where all of them go back, a sentence; `None`: it goes along. Of one in error it is not known what its container
+/// is like, and a change of it could only be refused: that is one app's trouble, and keeps no other back.
+#[must_use]
+pub fn left_out(recorded: &Recorded) -> Option<String> {
+    let name = &recorded.name;
+    match recorded.status {
+        StatusLabel::Error => Some(format!(
+            "it is in error, and is left as it is: look at it with: proximity show {name}; once it is mended: proximity rollback {name}"
+        )),
+        // On their way they are waited for: the plan says so.
+        StatusLabel::Deploying
+        | StatusLabel::Adopting
+        | StatusLabel::Cloning
+        | StatusLabel::Updating
+        | StatusLabel::Removing
+        | StatusLabel::Running
+        | StatusLabel::Stopped => None,
+    }
 }
 
 /// What is there now and would not be any more once these changes are made.

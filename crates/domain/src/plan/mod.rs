@@ -17,6 +17,8 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -296,6 +298,17 @@ impl Plan {
     pub fn destroyed(&self) -> u64 {
         let destroyed = self.changes.iter().filter(|change| change.destroys());
         u64::try_from(destroyed.count()).unwrap_or(u64::MAX)
+    }
+
+    /// Leaves these apps as they are, whatever is wanted of them, or though nothing is: their changes go, and nothing waits for them.
+    pub fn leave(&mut self, names: &BTreeSet<Hostname>) {
+        if names.is_empty() {
+            return;
+        }
+        self.changes.retain(|change| !names.contains(&change.name));
+        for change in &mut self.changes {
+            change.depends_on.retain(|name| !names.contains(name));
+        }
     }
 
     /// Shows what the mass brake says of it.

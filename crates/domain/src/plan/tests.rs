@@ -410,6 +410,28 @@ fn removal_is_planned_on_request_alone_last_and_never_of_what_is_anothers() {
 }
 
 #[test]
+fn nothing_is_planned_of_what_is_to_be_left_and_nothing_waits_for_it() {
+    let mut state = state(vec![
+        recorded("old", 101, AppClass::Native),
+        recorded("sad", 102, AppClass::Native),
+    ]);
+    state.recorded[1].depends_on = vec!["old".parse().unwrap()];
+    sees(&mut state, 101, read());
+    sees(&mut state, 102, read());
+    let mut plan = decide(&[], &state, true).plan;
+    let named = |plan: &Plan| {
+        let changes = plan.changes.iter();
+        let named = changes.map(|one| (one.name.to_string(), one.depends_on.len()));
+        named.collect::<Vec<_>>()
+    };
+    assert_eq!(named(&plan), [("sad".to_owned(), 0), ("old".to_owned(), 1)]);
+    let sad: Hostname = "sad".parse().unwrap();
+    plan.leave(&BTreeSet::from([sad]));
+    assert_eq!(named(&plan), [("old".to_owned(), 0)]);
+    assert_eq!(plan.removed(), 1);
+}
+
+#[test]
 fn giving_a_container_back_needs_no_cluster() {
     let mut state = state(vec![recorded("dbs", 106, AppClass::Adopted)]);
     let entry = state.hosts.get_mut(&host()).unwrap();

@@ -302,3 +302,15 @@ proptest! {
         prop_assert!(kept.is_empty(), "{:?}", kept);
     }
 }
+
+#[test]
+fn an_app_in_error_is_left_out_and_one_on_its_way_is_waited_for() {
+    for status in StatusLabel::ALL {
+        let mut app = recorded(AppClass::Native);
+        app.status = status;
+        let why = left_out(&app);
+        assert_eq!(why.is_some(), status == StatusLabel::Error, "{status:?}");
+        let says_where_to_look = why.is_none_or(|why| why.contains("proximity show web"));
+        assert!(says_where_to_look, "{status:?}");
+    }
+}

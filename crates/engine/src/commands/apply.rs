@@ -63,12 +63,15 @@ impl Engine {
         }
         let documents = self.store().plan_documents(request.plan).await?;
         let documents = documents.ok_or_else(|| gone("plan with documents"))?;
+        let back = kept.plan.rollback.iter();
+        let left_out = back.flat_map(|back| &back.left_out);
         let again = MakePlan {
             documents: documents.manifests(),
             order: documents.order(),
             prune: kept.plan.prune,
             owner: request.owner,
             passing: true,
+            leave: left_out.map(|one| one.name.clone()).collect(),
         };
         let now = self.make_plan(actor, again).await?;
         may_apply(&kept.plan, &now.plan, &documents, &request.consent)

@@ -100,11 +100,12 @@ impl Engine {
     }
 
     /// Plans that all apps of which something was wanted at a moment are as they were wanted then. Those of which nothing was stay as they
-    /// are; with `prune` those that were made since are removed. Apps that ended since do not come back.
+    /// are; with `prune` those that were made since are removed. Apps that ended since do not come back. Apps in error are left out, and
+    /// with `prune` those that are to stay and have no document: nothing of them is planned, and they keep no other app back.
     ///
     /// # Errors
-    /// A moment that has not come; [`EngineError::NotBack`] if nothing was wanted then, or, with `prune`, an app that is to stay has no
-    /// document; what [`Engine::make_plan`] refuses.
+    /// A moment that has not come; [`EngineError::NotBack`] if nothing was wanted then, or of apps alone that are left out; what
+    /// [`Engine::make_plan`] refuses.
     pub async fn rollback_all(
         &self,
         actor: &Actor,
@@ -123,6 +124,12 @@ impl Engine {
         for one in around.own() {
             let before = then.get(&one.name);
             let before = before.filter(|before| before.app == Some(one.id));
+            if let Some(why) = rollback::left_out(one)
+                && (before.is_some() || request.prune)
+            {
+                going.leaves(one, why);
+                continue;
+            }
             let went = match before {
                 Some(before) => around.as_wanted(self, one, before),
                 None => Err(Impossible::NotThen(one.name.clone())),
@@ -133,7 +140,7 @@ impl Engine {
             }
         }
         if going.apps.is_empty() {
-            return Err(EngineError::NotBack(Impossible::NothingThen));
+            return Err(EngineError::NotBack(going.nothing()));
         }
         let born = match request.prune {
             true => born_since(self, request.at).await?,
@@ -145,8 +152,13 @@ impl Engine {
             }
             if request.prune {
                 // What no document names would be removed.
-                let as_it_is = around.as_it_is(one).map_err(EngineError::NotBack)?;
-                going.documents.insert(one.name.clone(), as_it_is);
+                match around.as_it_is(one) {
+                    Ok(as_it_is) => going.documents.insert(one.name.clone(), as_it_is),
+                    Err(none) => {
+                        going.leaves(one, none.to_string());
+                        continue;
+                    }
+                };
             }
             going.stay.push(Stays {
                 name: one.name.clone(),
@@ -277,6 +289,7 @@ struct Going {
     documents: BTreeMap<Hostname, DesiredSpec>,
     apps: Vec<Back>,
     stay: Vec<Stays>,
+    left_out: Vec<Stays>,
     lost: Vec<Lost>,
 }
 
@@ -287,7 +300,25 @@ impl Going {
             documents: BTreeMap::new(),
             apps: Vec::new(),
             stay: Vec::new(),
+            left_out: Vec::new(),
             lost: Vec::new(),
+        }
+    }
+
+    fn leaves(&mut self, one: &Recorded, why: String) {
+        self.left_out.push(Stays {
+            name: one.name.clone(),
+            why,
+        });
+    }
+
+    /// Why no app goes back.
+    fn nothing(self) -> Impossible {
+        let left_out = self.left_out.into_iter().map(|one| one.name);
+        let left_out: Vec<Hostname> = left_out.collect();
+        match left_out.is_empty() {
+            true => Impossible::NothingThen,
+            false => Impossible::AllLeftOut(left_out),
         }
     }
 
@@ -309,6 +340,9 @@ impl Going {
     ) -> Result<PlanRecord, EngineError> {
         self.apps.sort_by(|a, b| a.name.cmp(&b.name));
         self.stay.sort_by(|a, b| a.name.cmp(&b.name));
+        self.left_out.sort_by(|a, b| a.name.cmp(&b.name));
+        let leave = self.left_out.iter().map(|one| one.name.clone());
+        let leave = leave.collect();
         let mut documents: Documents = self.documents.into_iter().collect();
         for (name, need) in documents.break_circles() {
             let back = self.apps.iter_mut().find(|back| back.name == name);
@@ -324,12 +358,14 @@ impl Going {
         let request = MakePlan {
             documents: documents.manifests(),
             order: documents.order(),
+            leave,
             ..ask
         };
         let rollback = Rollback {
             to: self.to,
             apps: self.apps,
             stay: self.stay,
+            left_out: self.left_out,
             lost: self.lost,
         };
         let back = GoesBack {

@@ -59,6 +59,7 @@ pub(super) async fn preview(
         prune: source.prune,
         owner: source.owner.clone(),
         passing: true,
+        ..MakePlan::default()
     };
     Box::pin(engine.make_plan(&source.actor(), request)).await
 }

@@ -48,8 +48,7 @@ async fn plan_of(w: &TestWorld, documents: Vec<Manifest>, prune: bool) -> Plan {
         order: vec![names.collect()],
         documents,
         prune,
-        owner: None,
-        passing: false,
+        ..MakePlan::default()
     };
     let before = w.pve.changes().len();
     let made = w.engine.make_plan(&w.actor, request).await.unwrap();

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 #[command(
     after_help = "What goes back is configuration, by a plan that is shown and asked about as any, and that makes a new revision. What containers hold stays, no\n\
 disk is made smaller, and no snapshot of Proxmox VE is gone back to. What there is to go back to: proximity history APP\n\
+With --all an app in error is left out, and the others go back; it is named, and the exit code is 1 though all else is done.\n\
 Exit code 0: all of it is done, or nothing was to be done. Else that of the first change that failed; 20: it was stopped, or you said no."
 )]
 pub(crate) struct RollbackArgs {

@@ -1,5 +1,6 @@
 //! `proximity rollback`, and how it is told what a plan goes back to.
 
+use proximity_api::error::ExitCode;
 use proximity_api::plans::Plan;
 use proximity_api::rollback::{PlanRollback, RollbackAll, RollbackApp, RollbackOf};
 
@@ -11,8 +12,10 @@ use crate::text::moment;
 
 pub(crate) async fn run(context: &Context, args: RollbackArgs) -> Result<(), Failed> {
     let plan = planned(context, &args).await?;
+    let left_out = left_out(&plan);
     if args.dry_run {
-        return context.output.result(&plan, plan::human);
+        context.output.result(&plan, plan::human)?;
+        return ended(context, &left_out);
     }
     let carried_out = ApplyArgs {
         what: Vec::new(),
@@ -27,7 +30,27 @@ pub(crate) async fn run(context: &Context, args: RollbackArgs) -> Result<(), Fai
         no_wait: args.no_wait,
         stop: None,
     };
-    apply::carry_out(context, &carried_out, plan).await
+    apply::carry_out(context, &carried_out, plan).await?;
+    ended(context, &left_out)
+}
+
+/// What is said of apps that did not go back with the others.
+fn left_out(plan: &Plan) -> Vec<String> {
+    let back = plan.rollback.iter();
+    let left_out = back.flat_map(|back| &back.left_out);
+    let told = left_out.map(|one| format!("{} is left out: {}", one.name, one.why));
+    told.collect()
+}
+
+/// Not all went back: that is told last, and by the exit code.
+fn ended(context: &Context, left_out: &[String]) -> Result<(), Failed> {
+    if left_out.is_empty() {
+        return Ok(());
+    }
+    for one in left_out {
+        context.output.note(one);
+    }
+    Err(Failed::said(ExitCode::Error))
 }
 
 async fn planned(context: &Context, args: &RollbackArgs) -> Result<Plan, Failed> {
@@ -82,6 +105,8 @@ pub(super) fn told(back: &PlanRollback) -> Vec<String> {
     }
     let stay = back.stay.iter();
     lines.extend(stay.map(|one| format!("  {} stays as it is: {}", one.name, one.why)));
+    let left_out = back.left_out.iter();
+    lines.extend(left_out.map(|one| format!("  {} is left out: {}", one.name, one.why)));
     let lost = back.lost.iter();
     lines.extend(lost.map(|one| {
         let now = plan::value(Some(&one.now));
@@ -135,6 +160,10 @@ mod tests {
                 name: "old".to_owned(),
                 why: "no document named it".to_owned(),
             }],
+            left_out: vec![RollbackStays {
+                name: "sad".to_owned(),
+                why: "it is in error".to_owned(),
+            }],
             lost: vec![RollbackLost {
                 name: "web".to_owned(),
                 path: "settings.TITLE".to_owned(),
@@ -146,6 +175,7 @@ mod tests {
             "  web: revision 3, of 2026-01-30 12:00:00 UTC",
             "    not disk: it stays 16 GiB",
             "  old stays as it is: no document named it",
+            "  sad is left out: it is in error",
             "  lost: web settings.TITLE: \"new\"",
             "",
         ];

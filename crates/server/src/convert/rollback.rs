@@ -6,7 +6,7 @@ use proximity_api::rollback::{
 };
 use proximity_domain::desired::DesiredSpec;
 use proximity_domain::ids::AppId;
-use proximity_domain::rollback::{Back, Plane, Rollback, Target};
+use proximity_domain::rollback::{Back, Plane, Rollback, Stays, Target};
 use proximity_store::desired::DesiredRecord;
 use serde_json::Value;
 
@@ -23,10 +23,10 @@ pub(crate) fn rollback(rollback: Rollback) -> PlanRollback {
         plane: plane.label().to_owned(),
         moves: plane.moves(),
     });
-    let stay = rollback.stay.into_iter().map(|one| RollbackStays {
+    let stays = |one: Stays| RollbackStays {
         name: one.name.to_string(),
         why: one.why,
-    });
+    };
     let lost = rollback.lost.into_iter().map(|one| RollbackLost {
         name: one.name.to_string(),
         path: one.path,
@@ -38,7 +38,8 @@ pub(crate) fn rollback(rollback: Rollback) -> PlanRollback {
         snapshot,
         planes: planes.collect(),
         apps: rollback.apps.into_iter().map(back).collect(),
-        stay: stay.collect(),
+        stay: rollback.stay.into_iter().map(stays).collect(),
+        left_out: rollback.left_out.into_iter().map(stays).collect(),
         lost: lost.collect(),
     }
 }

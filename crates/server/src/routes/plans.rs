@@ -52,6 +52,7 @@ pub(crate) async fn make(
             prune,
             owner,
             passing,
+            ..commands::MakePlan::default()
         };
         if !may_take && engine.plan_names_strangers(&request).await? {
             return Ok(None);

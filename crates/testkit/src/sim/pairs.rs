@@ -209,8 +209,7 @@ async fn plan(stage: &Stage, documents: &[Manifest]) -> Result<PlanRecord, Strin
         documents: documents.to_vec(),
         order: Documents::of(documents).order(),
         prune: true,
-        owner: None,
-        passing: false,
+        ..MakePlan::default()
     };
     let made = stage.process.engine.make_plan(&person(), request).await;
     made.map_err(text)

@@ -5,12 +5,13 @@ mod rights;
 mod see;
 mod want;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proximity_domain::desired::Documents;
 use proximity_domain::ids::{PlanId, Vmid};
 use proximity_domain::manifest::Manifest;
-use proximity_domain::names::HostLabel;
+use proximity_domain::names::{HostLabel, Hostname};
 use proximity_domain::plan::{Obstacle, Recorded, Wanted, decide};
 use proximity_domain::rollback::{self, Rollback};
 use proximity_store::plans::PlanRecord;
@@ -41,6 +42,8 @@ pub struct MakePlan {
     pub owner: Option<String>,
     /// It is shown once, and not kept.
     pub passing: bool,
+    /// Apps of which nothing is planned, be they named by a document or by none.
+    pub leave: BTreeSet<Hostname>,
 }
 
 impl Engine {
@@ -141,6 +144,7 @@ impl Engine {
             decided = decide(&wanted, &view.state, request.prune);
         }
         let mut plan = decided.plan;
+        plan.leave(&request.leave);
         let kept = match back {
             Some(back) => {
                 rollback::moves_configuration_alone(&plan.changes).map_err(EngineError::NotBack)?;

@@ -1,22 +1,26 @@
 //! Apps that go back to what was wanted of them, or observed, before.
 
+use proximity_domain::app::StatusLabel;
 use proximity_domain::apply::{ApplyState, Consent};
 use proximity_domain::desired::DesiredSpec;
-use proximity_domain::ids::AppId;
+use proximity_domain::failure::Failure;
+use proximity_domain::ids::{AppId, HolderId};
 use proximity_domain::manifest::{Manifest, SettingSource};
 use proximity_domain::names::Hostname;
 use proximity_domain::plan::{Act, Plan};
 use proximity_domain::resource::{ResourceId, ResourceKey};
 use proximity_domain::rollback::{Impossible, Target};
 use proximity_domain::time::Timestamp;
-use proximity_engine::commands::{RollbackAll, RollbackApp};
+use proximity_engine::commands::{Action, RollbackAll, RollbackApp};
 use proximity_engine::error::EngineError;
 use proximity_engine::reconcile::Pass;
 use proximity_store::desired::DesiredRecord;
+use proximity_store::effects::Effects;
 use proximity_store::plans::PlanRecord;
 use proximity_store::records::AppRecord;
 use serde_json::json;
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use super::{Stand, app, code, found, spec};
 
@@ -257,6 +261,65 @@ async fn all_apps_go_back_to_a_moment_and_those_made_since_go_with_consent_alone
     let why = &ended.unwrap().why;
     assert!(why.contains("not there any more"), "{why}");
     assert!(plan.changes.iter().all(|one| one.name.as_str() != "web"));
+}
+
+impl Stand {
+    /// An operation about it got stuck, and somebody gave that up.
+    async fn comes_into_error(&mut self, name: &str) {
+        self.w.crash_worker().await;
+        let (store, actor) = (&self.w.store, &self.w.actor);
+        let stop = Action::Stop { force: false };
+        let asked = self.w.engine.act(actor, name, stop).await.unwrap();
+        let seen = store.claimable().await.unwrap().pop().unwrap();
+        let holder = HolderId(Uuid::from_u128(9));
+        let claimed = store.claim_as_seen(&seen, holder, 1_000, asked.created_at);
+        let (_, fence) = claimed.await.unwrap().unwrap();
+        let why = Failure::new("x", "it is locked", "Look.");
+        let (none, at) = (Effects::default(), asked.created_at);
+        let stuck = store.stick(&fence, None, why.clone(), none, at).await;
+        stuck.unwrap();
+        store.abandon(asked.id, why, actor, at).await.unwrap();
+        assert_eq!(self.named(name).await.status.label(), StatusLabel::Error);
+        self.w.start_worker();
+    }
+}
+
+#[tokio::test]
+async fn an_app_in_error_is_left_out_and_keeps_no_other_back() {
+    let mut s = Stand::start().await;
+    let both = |greeting| [greets("sad", &[], greeting), greets("web", &[], greeting)];
+    s.done(&both("old")).await;
+    let then = s.revisions("web").await[0].applied_at;
+    let then = Timestamp(then.0.max(s.revisions("sad").await[0].applied_at.0));
+    s.done(&both("new")).await;
+    s.comes_into_error("sad").await;
+    let before = (s.named("sad").await, s.revisions("sad").await);
+    // Also where what no document names goes: it is not what is meant by that.
+    for prune in [true, false] {
+        let shown = s.back_with_all(then, prune).await.unwrap().plan;
+        let named: Vec<&str> = shown.changes.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(named, ["web"], "{shown:?}");
+        let told = shown.rollback.unwrap();
+        let left_out: Vec<&str> = told.left_out.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!((left_out, told.stay.len()), (vec!["sad"], 0));
+        assert!(told.left_out[0].why.contains("in error"), "{told:?}");
+    }
+    s.goes(|| s.back_with_all(then, true), Consent::default())
+        .await;
+    let web = s.named("web").await;
+    assert_eq!(web.environment, json!({ "GREETING": "old" }));
+    let after = (s.named("sad").await, s.revisions("sad").await);
+    assert_eq!(after, before, "nothing of it has changed");
+}
+
+#[tokio::test]
+async fn where_each_of_them_is_in_error_none_goes_back() {
+    let mut s = Stand::start().await;
+    s.done(&[greets("sad", &[], "old")]).await;
+    let then = s.revisions("sad").await[0].applied_at;
+    s.comes_into_error("sad").await;
+    let refused = impossible(s.back_with_all(then, false).await);
+    assert_eq!(refused, Impossible::AllLeftOut(vec!["sad".parse().unwrap()]));
 }
 
 #[tokio::test]

@@ -52,8 +52,7 @@ impl Stand {
             documents: documents.to_vec(),
             order: Documents::of(documents).order(),
             prune,
-            owner: None,
-            passing: false,
+            ..MakePlan::default()
         };
         let made = self.w.engine.make_plan(&self.w.actor, request).await;
         made.unwrap()

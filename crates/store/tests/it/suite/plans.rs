@@ -77,6 +77,7 @@ fn went_back() -> Rollback {
             kept: Vec::new(),
         }],
         stay: Vec::new(),
+        left_out: Vec::new(),
         lost: vec![Lost {
             name: "web".parse().unwrap(),
             path: "memory".to_owned(),
