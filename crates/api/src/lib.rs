@@ -32,6 +32,7 @@ pub mod operations;
 pub mod plans;
 pub mod ports;
 pub mod reconcile;
+pub mod rejected;
 pub mod resources;
 pub mod rollback;
 pub mod secret;

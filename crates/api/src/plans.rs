@@ -148,7 +148,7 @@ pub struct PlannedChange {
     pub lacks: Vec<String>,
     /// What keeps it from being done as things are.
     pub obstacles: Vec<PlanObstacle>,
-    /// What could not be compared.
+    /// What could not be compared, and that just this was rejected before.
     pub notes: Vec<String>,
 }
 

@@ -84,6 +84,7 @@ pub enum EventKind {
     SourceRecovered,
     SourceWaits,
     SourceApplied,
+    RevisionRejected,
     ReconciliationStarted,
     ReconciliationCompleted,
     ResourceDiscovered,
@@ -199,7 +200,7 @@ const OF_RESOURCE: &[&str] = &[
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 81] = [
+    pub const ALL: [Self; 82] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -276,6 +277,7 @@ impl EventKind {
         Self::SourceRecovered,
         Self::SourceWaits,
         Self::SourceApplied,
+        Self::RevisionRejected,
         Self::ReconciliationStarted,
         Self::ReconciliationCompleted,
         Self::ResourceDiscovered,
@@ -371,7 +373,7 @@ impl EventKind {
             Self::ApplyStarted | Self::ApplyEnded | Self::ApplyFailed | Self::DesiredChanged | Self::DesiredDrifted
             | Self::DesiredDriftEnded | Self::DesiredAccepted | Self::ReconciliationStarted | Self::ReconciliationCompleted
             | Self::ResourceDiscovered | Self::ResourceUpdated | Self::ResourceDeleted | Self::AppResolved | Self::SourceFailed
-            | Self::SourceRecovered | Self::SourceWaits | Self::SourceApplied | Self::AppDiagnosedStuck => self.spec_of_state(),
+            | Self::SourceRecovered | Self::SourceWaits | Self::SourceApplied | Self::RevisionRejected | Self::AppDiagnosedStuck => self.spec_of_state(),
         }
     }
 
@@ -393,6 +395,7 @@ impl EventKind {
             Self::SourceRecovered => row("SourceRecovered", OF_SOURCE, "A source of documents can be read again, and its documents are right."),
             Self::SourceWaits => row("SourceWaits", OF_SOURCE, "A commit of a source has changes that wait for a person: `plan` has them, `message` says why. Told once for each commit."),
             Self::SourceApplied => row("SourceApplied", OF_SOURCE, "All is as the commit of a source wants it: what differed was applied, or nothing did."),
+            Self::RevisionRejected => row("RevisionRejected", &["app", "hostname", "by", "why"], "What is wanted of an app was rejected, by an account, or because it came to nothing when it was applied without a person: no source and no policy applies it by itself from now on. `app` is `null` where there is none of that name."),
             Self::ReconciliationStarted => row("ReconciliationStarted", &["pass", "began_at", "confirmed"], "A pass of the reconciler is about to tell of the first thing it found; `confirmed` is the number that a person let the mass brake go for. A pass that finds nothing new tells nothing."),
             Self::ReconciliationCompleted => row("ReconciliationCompleted", OF_PASS, "That pass came to its end, with the figures of its result; `errors` is how many sentences it has of what could not be seen or done. One that was interrupted has no such event."),
             Self::ResourceDiscovered => row("ResourceDiscovered", OF_RESOURCE, "Something of a cluster was recorded that is new (`change` is `created`) or may have been there before anybody looked (`discovered`)."),

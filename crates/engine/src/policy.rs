@@ -5,7 +5,7 @@
 //! Nothing is destroyed, replaced or switched here, and no disk is resized: of an app that we made memory and cores go back, of one that was
 //! taken over the keys that a restore may write. What was told has to be there still, and to be somebody else's still: what a person
 //! asked for here since then stays. Somebody who goes on changing them wins after a few times, and that stays told; what
-//! came to nothing is not tried again until something else is wanted.
+//! came to nothing is rejected, and is not tried again until something else is wanted or a person lets it be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,7 @@ use proximity_domain::restore::Wanted;
 use proximity_domain::time::Timestamp;
 use proximity_store::drifts::DesiredDrift;
 use proximity_store::records::{AppRecord, OperationRecord, RequestKey};
+use proximity_store::rejections::NewRejection;
 use proximity_store::views::OperationFilter;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,8 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 const REST_MS: i64 = 10 * 60_000;
 /// So many of an app's newest operations are looked through.
 const LOOKED_BACK: u32 = 50;
+/// By whom what comes to nothing is rejected.
+const BY: &str = "policy revert";
 /// What the audit says.
 const BECAUSE: &str = "policy revert: the container was changed in Proxmox VE";
 
@@ -142,7 +145,16 @@ impl Reverter {
         if spec.policy() != Policy::Revert {
             return Ok(None);
         }
-        let Some(key) = self.next_key(&app, drift, wanted_at).await? else {
+        let spec_hash = store.spec_hash(Some(&spec))?;
+        let newest = self.newest_operations(&app).await?;
+        let since = self.may_since(&app, &spec_hash, wanted_at, &newest);
+        let Some(since) = since.await? else {
+            return Ok(None);
+        };
+        if let Some(why) = came_to_nothing(&newest, since) {
+            return self.reject(&app, spec_hash, why).await;
+        }
+        let Some(key) = self.next_key(&app, drift, &newest) else {
             return Ok(None);
         };
         let look = InVain {
@@ -173,36 +185,89 @@ impl Reverter {
         Ok(Some(made.id))
     }
 
-    /// The key of the next request; `None`: it was done often enough, or just now, or the last one came to nothing and nothing else is
-    /// wanted since. Two that look at the same time ask for the same.
-    async fn next_key(
+    /// Since when what came to nothing speaks against what is wanted: since it is, or since it may be tried again because a person said so
+    /// or has changed the container with success. `None`: just that was rejected.
+    async fn may_since(
         &self,
         app: &AppRecord,
-        drift: &DesiredDrift,
+        spec_hash: &str,
         wanted_at: Timestamp,
-    ) -> Result<Option<RequestKey>, EngineError> {
+        newest: &[OperationRecord],
+    ) -> Result<Option<Timestamp>, EngineError> {
         let store = self.engine.store();
+        let mut all = store.rejected_revisions().await?.into_iter();
+        let last = all.find(|one| one.name == app.hostname && one.spec_hash == spec_hash);
+        let Some(last) = last else {
+            return Ok(Some(wanted_at));
+        };
+        let forgotten = match last.forgotten_at {
+            Some(at) => at,
+            None if last.by == BY && is_mended(newest, last.at) => {
+                let now = self.engine.now();
+                store.unreject_revision(&last.name, &system(), now).await?;
+                now
+            }
+            None => return Ok(None),
+        };
+        // What had come to nothing by then does not count any more.
+        let later = Timestamp(forgotten.0.saturating_add(1));
+        Ok(Some(wanted_at.max(later)))
+    }
+
+    /// What is wanted of an app is not tried again by itself, and that is told once.
+    async fn reject(
+        &self,
+        app: &AppRecord,
+        spec_hash: String,
+        why: String,
+    ) -> Result<Option<OperationId>, EngineError> {
+        let new = NewRejection {
+            name: app.hostname.clone(),
+            spec_hash,
+            why: Some(why),
+        };
+        let (store, now) = (self.engine.store(), self.engine.now());
+        let rejected = store.reject_revisions(&[new], BY, &system(), now).await?;
+        for one in rejected {
+            tracing::warn!(app = %one.name, "a change back came to nothing, and is not tried again by itself");
+        }
+        Ok(None)
+    }
+
+    /// The app's newest operations, newest first.
+    async fn newest_operations(
+        &self,
+        app: &AppRecord,
+    ) -> Result<Vec<OperationRecord>, EngineError> {
         let filter = OperationFilter {
             app: Some(app.id),
             limit: LOOKED_BACK,
             ..OperationFilter::default()
         };
-        let newest = store.operations(filter).await?;
-        if is_rejected(&newest, wanted_at) {
-            return Ok(None);
-        }
+        Ok(self.engine.store().operations(filter).await?)
+    }
+
+    /// The key of the next request; `None`: it was done often enough, or just now. Two that look at the same time ask for the same.
+    fn next_key(
+        &self,
+        app: &AppRecord,
+        drift: &DesiredDrift,
+        newest: &[OperationRecord],
+    ) -> Option<RequestKey> {
         let now = self.engine.now();
         let begun: Vec<Timestamp> = newest.iter().filter_map(begun_by_policy).collect();
         if is_often_enough(&begun, now) {
-            return Ok(None);
+            return None;
         }
         let differs: Vec<&str> = drift.fields.iter().map(|one| one.path.as_str()).collect();
         let differs = differs.join(",");
         let count = begun.len();
-        Ok(Some(RequestKey {
+        let parts = [app.id.to_string(), differs];
+        let parts = parts.each_ref().map(String::as_bytes);
+        Some(RequestKey {
             key: format!("revert-{}-{}-{count}", app.id, drift.since.0),
-            fingerprint: store.fingerprint(&[app.id.to_string().as_bytes(), differs.as_bytes()]),
-        }))
+            fingerprint: self.engine.store().fingerprint(&parts),
+        })
     }
 
     /// Memory and cores of an app that we made.
@@ -315,21 +380,36 @@ fn is_often_enough(begun: &[Timestamp], now: Timestamp) -> bool {
     since(REST_MS) > 0 || since(HOUR_MS) >= MOST_IN_AN_HOUR || since(DAY_MS) >= MOST_IN_A_DAY
 }
 
-/// The newest change of a container that a policy asked for came to nothing: it failed, or a person cancelled it. The same is not
-/// tried again until another thing is wanted, or a person has changed the container with success.
-fn is_rejected(newest_first: &[OperationRecord], wanted_at: Timestamp) -> bool {
+/// Why the newest change of a container that a policy asked for since then came to nothing: it failed, or a person cancelled it. `None`:
+/// it did not, or a person has changed the container with success.
+fn came_to_nothing(newest_first: &[OperationRecord], since: Timestamp) -> Option<String> {
     for change in newest_first.iter().filter(|one| changes_a_container(one)) {
-        let came_to_nothing = matches!(
-            change.state,
-            OperationState::Failed { .. } | OperationState::Cancelled
-        );
+        let why = match &change.state {
+            OperationState::Failed { failure } => Some(failure.message.clone()),
+            OperationState::Cancelled => {
+                Some(format!("its {} was cancelled", change.kind.label()))
+            }
+            OperationState::Queued
+            | OperationState::Running
+            | OperationState::Unwinding { .. }
+            | OperationState::Succeeded
+            | OperationState::Stuck { .. } => None,
+        };
         match begun_by_policy(change) {
-            Some(begun) => return came_to_nothing && begun >= wanted_at,
-            None if came_to_nothing => {}
-            None => return false,
+            Some(begun) => return why.filter(|_| begun >= since),
+            None if why.is_some() => {}
+            None => return None,
         }
     }
-    false
+    None
+}
+
+/// A person has changed the container with success since then.
+fn is_mended(newest_first: &[OperationRecord], since: Timestamp) -> bool {
+    newest_first.iter().any(|one| {
+        let is_such = changes_a_container(one) && begun_by_policy(one).is_none();
+        is_such && one.state == OperationState::Succeeded && one.created_at > since
+    })
 }
 
 /// When this operation was asked for, if it was by a policy and not by a person.
@@ -395,7 +475,7 @@ mod tests {
         let done = || OperationState::Succeeded;
         let policy = |at, state| change("system", at, state);
         let person = |at, state| change("ann", at, state);
-        let rejects = |newest: &[OperationRecord]| is_rejected(newest, Timestamp(5));
+        let rejects = |newest: &[OperationRecord]| came_to_nothing(newest, Timestamp(5)).is_some();
         assert!(!rejects(&[]));
         assert!(!rejects(&[policy(10, done())]));
         assert!(!rejects(&[person(10, failed())]));
@@ -406,6 +486,10 @@ mod tests {
         // What a person tried in vain as well speaks for nothing.
         assert!(rejects(&[person(20, failed()), policy(10, failed())]));
         assert!(!rejects(&[policy(20, done()), policy(10, failed())]));
+        let mended = |newest: &[OperationRecord]| is_mended(newest, Timestamp(15));
+        assert!(mended(&[policy(30, failed()), person(20, done())]));
+        assert!(!mended(&[policy(20, done()), person(20, failed())]));
+        assert!(!mended(&[person(15, done())]), "before it was rejected");
     }
 
     /// Something sets it again as soon as it is changed back, for a week.

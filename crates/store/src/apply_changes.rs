@@ -13,6 +13,7 @@ use crate::apply_rows::{existing, kept, of_apply};
 use crate::desired::{newest, want};
 use crate::error::StoreError;
 use crate::journal::add_event;
+use crate::rejections::forget;
 use crate::row::to_json;
 use crate::seal::Sealer;
 use crate::secrets::versions;
@@ -126,7 +127,9 @@ impl Store {
                     write_end(tx, &record, position, (ChangeState::Done, None), now).await?;
                     let before = newest(tx, sealer, &found.change.name).await?;
                     let wanted = became(&found, before.as_ref(), &record, now);
-                    want(tx, sealer, wanted, now).await
+                    want(tx, sealer, wanted, now).await?;
+                    // Whatever was rejected of it before, this is what it is by now.
+                    forget(tx, &found.change.name, now).await
                 }
                 ChangeEnd::Failed(why) => {
                     let failed = (ChangeState::Failed, Some(why));

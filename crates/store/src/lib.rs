@@ -58,6 +58,7 @@ mod ports;
 pub mod power;
 mod queue;
 pub mod records;
+pub mod rejections;
 pub mod removals;
 mod request_keys;
 mod requests;

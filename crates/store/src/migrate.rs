@@ -84,6 +84,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(28, "0028_touched_apps", "postgres/"),
     migration!(29, "0029_conflicts"),
     migration!(30, "0030_sources"),
+    migration!(31, "0031_rejected_revisions"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

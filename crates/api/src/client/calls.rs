@@ -33,6 +33,7 @@ use crate::operations::{Operation, OperationList, OperationQuery};
 use crate::plans::{MakePlan, Plan};
 use crate::ports::{FreePorts, FreedPorts, PortList, PortQuery};
 use crate::reconcile::{JanitorReport, Reconcile, ReconcileReport, RunJanitor};
+use crate::rejected::{RejectPlan, RejectedList};
 use crate::resources::{
     AtQuery, DiffQuery, HistoryQuery, Resource, ResourceAt, ResourceDiff, ResourceHistory,
     ResourceList, ResourceQuery,
@@ -140,6 +141,22 @@ impl Client {
     /// `GET /api/plans/{id}`.
     pub async fn plan(&self, plan: &str) -> Answer<Plan> {
         self.get(&["plans", plan], NO_QUERY).await
+    }
+
+    /// `POST /api/plans/{id}/reject`.
+    pub async fn reject_plan(&self, plan: &str, body: &RejectPlan) -> Answer<RejectedList> {
+        self.post(&["plans", plan, "reject"], body).await
+    }
+
+    /// `GET /api/rejected`.
+    pub async fn rejected(&self) -> Answer<RejectedList> {
+        self.get(&["rejected"], NO_QUERY).await
+    }
+
+    /// `DELETE /api/rejected/{app}`.
+    pub async fn unreject(&self, app: &str) -> Answer<()> {
+        self.send(self.request(Method::DELETE, &["rejected", app]))
+            .await
     }
 
     /// `GET /api/apps/{app}/desired`; `app` is an id or a host name.

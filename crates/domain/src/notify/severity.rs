@@ -122,7 +122,7 @@ impl EventKind {
             Self::ApplyStarted | Self::ApplyEnded | Self::ApplyFailed | Self::DesiredDrifted | Self::DesiredDriftEnded
             | Self::DesiredAccepted | Self::ReconciliationCompleted | Self::ResourceDiscovered | Self::ResourceUpdated
             | Self::ResourceDeleted | Self::SourceFailed | Self::SourceRecovered | Self::SourceWaits
-            | Self::SourceApplied => self.notice_of_state(),
+            | Self::SourceApplied | Self::RevisionRejected => self.notice_of_state(),
         }
     }
 
@@ -134,6 +134,7 @@ impl EventKind {
             Self::DesiredDrifted => row(Severity::Warning, "container was changed in Proxmox VE, and is not as wanted"),
             Self::DesiredDriftEnded => row(Severity::Info, "container is as wanted again"),
             Self::DesiredAccepted => row(Severity::Info, "change made in Proxmox VE was accepted"),
+            Self::RevisionRejected => row(Severity::Warning, "what is wanted was rejected, and is not applied by itself"),
             Self::ApplyStarted => row(Severity::Info, "apply started"),
             Self::ApplyEnded => row(Severity::Info, "apply ended"),
             Self::ApplyFailed => row(Severity::Warning, "apply ended with changes that failed"),

@@ -57,6 +57,7 @@ impl EventKind {
             | Self::SourceRecovered
             | Self::SourceWaits
             | Self::SourceApplied
+            | Self::RevisionRejected
             | Self::ReconciliationStarted
             | Self::ReconciliationCompleted
             | Self::ResourceDiscovered

@@ -100,7 +100,7 @@ pub struct Change {
     pub lacks: Vec<String>,
     /// What keeps it from being done as things are.
     pub obstacles: Vec<Obstacle>,
-    /// What could not be compared.
+    /// What could not be compared, and that just this was rejected before.
     pub notes: Vec<String>,
 }
 

@@ -6,7 +6,7 @@ use crate::apply::Consent;
 use crate::desired::Documents;
 use crate::failure::Failure;
 use crate::ids::AppId;
-use crate::names::SecretName;
+use crate::names::{Hostname, SecretName};
 use crate::plan::{Act, Change, Plan};
 
 use super::SourcePolicy;
@@ -102,6 +102,42 @@ impl Verdict {
             None => self,
         }
     }
+}
+
+impl Verdict {
+    /// Holds an apply back of which a change was rejected: by a person, or because it came to nothing when it was applied by itself.
+    /// `rejected` has those of the plan's changes whose very content was, with by whom, when and why.
+    ///
+    /// A person may apply it all the same. What half a commit would be without it is not what the commit says, so all of it waits.
+    #[must_use]
+    pub fn unless_rejected(self, plan: &Plan, rejected: &BTreeMap<Hostname, String>) -> Self {
+        let Self::Apply(_) = self else { return self };
+        let mut held = plan.changes.iter().filter_map(|one| {
+            let why = rejected.get(&one.name).filter(|_| !one.is_quiet())?;
+            Some(format!("{} was {why}", one.name))
+        });
+        let first: Vec<String> = held.by_ref().take(NAMED).collect();
+        if first.is_empty() {
+            return self;
+        }
+        let more = if held.next().is_some() { "; …" } else { "" };
+        Self::Waits(Failure::new(
+            "source_waits",
+            format!("{}{more}", first.join("; ")),
+            "apply it all the same with: proximity apply PLAN; or let it be applied by itself again with: proximity unreject APP; or \
+             change the documents",
+        ))
+    }
+}
+
+/// Whether a change that failed so says something of what was wanted, and not of what somebody else did at the same time: then nothing
+/// applies that by itself again.
+#[must_use]
+pub fn rejects(code: &str) -> bool {
+    !matches!(
+        code,
+        "plan_outdated" | "busy" | "not_in_state" | "app_not_found"
+    )
 }
 
 fn waits(message: String) -> Verdict {

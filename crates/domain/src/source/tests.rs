@@ -9,7 +9,7 @@ use crate::desired::Documents;
 use crate::failure::Failure;
 use crate::ids::{AppId, PlanId};
 use crate::manifest::Manifest;
-use crate::names::{BranchName, CommitId, RepositoryPath, SecretName};
+use crate::names::{BranchName, CommitId, Hostname, RepositoryPath, SecretName};
 use crate::plan::{Act, Change, Downtime, MassBrake, Obstacle, Place, Plan};
 use crate::time::Timestamp;
 
@@ -353,4 +353,45 @@ fn a_nudge_comes_at_once_but_not_right_after_a_look() {
         Timestamp(60_000),
         "set back"
     );
+}
+
+#[test]
+fn what_was_rejected_holds_an_apply_back_until_its_content_is_another_one() {
+    let plan = plan(
+        false,
+        vec![
+            change("dbs", Act::Create),
+            change("odd", Act::NoOp),
+            change("web", Act::Update),
+        ],
+    );
+    let verdict = || judge(SourcePolicy::Apply, false, &plan);
+    let rejected = |names: &[&str]| {
+        let names = names.iter().map(|name| {
+            let why = "rejected by ann: it is too large".to_owned();
+            (name.parse().unwrap(), why)
+        });
+        let names: BTreeMap<Hostname, String> = names.collect();
+        verdict().unless_rejected(&plan, &names)
+    };
+    assert!(matches!(rejected(&[]), Verdict::Apply(_)));
+    assert!(matches!(rejected(&["odd", "gone"]), Verdict::Apply(_)));
+    let held = rejected(&["web"]);
+    assert!(waits(&held, "web was rejected by ann: it is too large"));
+    assert!(waits(&rejected(&["dbs", "web"]), "; web was"));
+    // What waits for another reason says that one.
+    let waits_already = judge(SourcePolicy::Plan, false, &plan);
+    let names = BTreeMap::from([("web".parse().unwrap(), "rejected".to_owned())]);
+    let still = waits_already.clone().unless_rejected(&plan, &names);
+    assert_eq!(still, waits_already);
+}
+
+#[test]
+fn what_somebody_else_did_meanwhile_says_nothing_of_what_was_wanted() {
+    for code in ["plan_outdated", "busy", "not_in_state", "app_not_found"] {
+        assert!(!rejects(code), "{code}");
+    }
+    for code in ["health_failed", "pve_refused", "cancelled", ""] {
+        assert!(rejects(code), "{code}");
+    }
 }

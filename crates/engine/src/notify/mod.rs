@@ -24,5 +24,6 @@ pub use notices::{ChannelReport, Notices, NoticesParts, NoticesReport, Rules, Te
 pub use ntfy::Ntfy;
 pub use sentry::Sentry;
 pub use smtp::{Smtp, SmtpOptions, SmtpTls};
+pub(crate) use wall_clock::moment;
 pub use wall_clock::{UnknownTimeZone, WallClock};
 pub use webhook::{Webhook, signature};

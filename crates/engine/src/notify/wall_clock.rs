@@ -43,7 +43,7 @@ impl WallClock {
 }
 
 /// A moment for people, in UTC, to the second.
-pub(super) fn moment(at: Timestamp) -> String {
+pub(crate) fn moment(at: Timestamp) -> String {
     let moment = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
     moment.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }

@@ -64,7 +64,7 @@ pub(super) async fn preview(
     Box::pin(engine.make_plan(&source.actor(), request)).await
 }
 
-/// What became of the apply under way. `None`: there is none, or nobody knows of it any more.
+/// What became of the apply under way; what failed of it is rejected. `None`: there is none, or nobody knows of it any more.
 async fn followed(
     engine: &Engine,
     source: &SourceRecord,
@@ -76,6 +76,10 @@ async fn followed(
         return Ok(None);
     };
     let apply = engine.store().apply(id).await?;
+    if let Some(apply) = apply.as_ref().filter(|one| one.state == ApplyState::Failed) {
+        let by = format!("source {}", source.name);
+        engine.reject_failed(&source.actor(), &by, apply).await?;
+    }
     Ok(apply.map(|apply| {
         let sight = match apply.state {
             ApplyState::Running | ApplyState::Stopping => sight.still(due),
@@ -212,7 +216,7 @@ async fn decided(
     }
 }
 
-/// What becomes of a plan of these documents: by the source's policy, and by the secrets that its apps have already.
+/// What becomes of a plan of these documents: by the source's policy, by the secrets that its apps have already, and by what was rejected.
 async fn judged(
     engine: &Engine,
     source: &SourceRecord,
@@ -224,7 +228,9 @@ async fn judged(
     let had: BTreeMap<AppId, BTreeSet<SecretName>> = ties
         .map(|ties| (ties.app, ties.secrets.into_keys().collect()))
         .collect();
-    Ok(verdict.unless_given_secrets(plan, documents, &had))
+    let rejected = engine.rejected_of(plan, documents).await?;
+    let verdict = verdict.unless_given_secrets(plan, documents, &had);
+    Ok(verdict.unless_rejected(plan, &rejected))
 }
 
 async fn applied(

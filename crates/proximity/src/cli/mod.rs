@@ -14,6 +14,7 @@ mod notify;
 mod operations;
 mod ports;
 mod reconcile;
+mod rejected;
 mod resources;
 mod roles;
 mod rollback;
@@ -52,6 +53,7 @@ pub(crate) use reconcile::{
     ArchiveCommand, ArchiveListArgs, ArchiveShow, JanitorArgs, ReconcileArgs, ReidentifyArgs,
     ResolveArgs,
 };
+pub(crate) use rejected::{RejectArgs, RejectionsCommand, UnrejectArgs};
 pub(crate) use resources::{
     HistoryArgs, ResourceName, SnapshotsAt, SnapshotsCommand, SnapshotsDiff, SnapshotsList,
 };
@@ -208,6 +210,8 @@ pub(crate) enum Command {
     Apply(Box<ApplyArgs>),
     /// Let an app, or all of them, be as they were wanted before: a plan that says what is lost, and asks
     Rollback(Box<RollbackArgs>),
+    #[command(flatten)]
+    Rejections(RejectionsCommand),
     /// Plans that are carried out, or were
     #[command(subcommand)]
     Applies(AppliesCommand),

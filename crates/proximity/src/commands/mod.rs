@@ -42,6 +42,7 @@ mod power;
 mod reconcile;
 mod reference;
 mod reidentify;
+mod rejected;
 mod remove;
 mod resources;
 mod restore_keys;
@@ -73,8 +74,8 @@ use proximity_api::apps::ActionName;
 
 use crate::cli::{
     AppliesCommand, ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand,
-    NotifyCommand, OperationsCommand, PortsCommand, SecretsCommand, SnapshotsCommand,
-    SourcesCommand,
+    NotifyCommand, OperationsCommand, PortsCommand, RejectionsCommand, SecretsCommand,
+    SnapshotsCommand, SourcesCommand,
 };
 use crate::context::Context;
 use crate::failed::Failed;
@@ -136,6 +137,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Export(args) => export::run(context, args).await,
         Command::Apply(args) => Box::pin(apply::run(context, *args)).await,
         Command::Rollback(args) => Box::pin(rollback::run(context, *args)).await,
+        Command::Rejections(command) => rejections(context, command).await,
         Command::Applies(command) => applies(context, command).await,
         Command::Secrets(command) => secrets(context, command).await,
         Command::Sources(command) => sources(context, command).await,
@@ -170,6 +172,14 @@ async fn snapshots(context: &Context, command: SnapshotsCommand) -> Result<(), F
         SnapshotsCommand::List(args) => resources::list(context, args).await,
         SnapshotsCommand::At(args) => resources::at(context, args).await,
         SnapshotsCommand::Diff(args) => resources::diff(context, args).await,
+    }
+}
+
+async fn rejections(context: &Context, command: RejectionsCommand) -> Result<(), Failed> {
+    match command {
+        RejectionsCommand::Reject(args) => rejected::reject(context, args).await,
+        RejectionsCommand::Rejected => rejected::list(context).await,
+        RejectionsCommand::Unreject(args) => rejected::unreject(context, args).await,
     }
 }
 

@@ -1,11 +1,13 @@
-//! Applies, and secrets without their values.
+//! Applies, what was rejected, and secrets without their values.
 
 use std::collections::BTreeMap;
 
 use proximity_api::applies::{Apply, ApplyChange, ApplyCounts};
+use proximity_api::rejected::RejectedRevision;
 use proximity_api::secrets::SecretEntry;
 use proximity_domain::apply::ChangeState;
 use proximity_store::applies::{ApplyChange as ChangeRecord, ApplyRecord};
+use proximity_store::rejections::RejectedRevision as RejectedRow;
 use proximity_store::secrets::SecretRecord;
 
 use super::{moment, problem};
@@ -54,6 +56,16 @@ fn change(record: ChangeRecord) -> ApplyChange {
         problem: record.why.as_ref().map(problem),
         started_at: record.started_at.map(moment),
         ended_at: record.ended_at.map(moment),
+    }
+}
+
+/// What was rejected.
+pub(crate) fn rejected(row: RejectedRow) -> RejectedRevision {
+    RejectedRevision {
+        name: row.name.to_string(),
+        rejected_at: moment(row.at),
+        rejected_by: row.by,
+        why: row.why,
     }
 }
 

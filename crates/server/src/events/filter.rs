@@ -52,7 +52,14 @@ impl EventFilter {
         match (&self.account, event.app) {
             (None, _) => true,
             // It names apps, whosever they are.
-            (Some(_), None) if event.kind == EventKind::OrphansSuspected => false,
+            (Some(_), None)
+                if matches!(
+                    event.kind,
+                    EventKind::OrphansSuspected | EventKind::RevisionRejected
+                ) =>
+            {
+                false
+            }
             // Host entries: whoever may read may list them.
             (Some(_), None) => true,
             (Some(account), Some(_)) => event.owner.as_deref() == Some(account),

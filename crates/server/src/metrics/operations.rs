@@ -149,7 +149,8 @@ impl OperationMetrics {
             | EventKind::ReconciliationStarted | EventKind::ReconciliationCompleted | EventKind::ResourceDiscovered
             | EventKind::ResourceUpdated | EventKind::ResourceDeleted | EventKind::DesiredDrifted
             | EventKind::DesiredDriftEnded | EventKind::DesiredAccepted | EventKind::SourceFailed
-            | EventKind::SourceRecovered | EventKind::SourceWaits | EventKind::SourceApplied => {}
+            | EventKind::SourceRecovered | EventKind::SourceWaits | EventKind::SourceApplied
+            | EventKind::RevisionRejected => {}
         }
     }
 

@@ -29,6 +29,7 @@ pub(crate) mod plans;
 pub(crate) mod ports;
 pub(crate) mod reconcile;
 pub(crate) mod reference;
+pub(crate) mod rejected;
 pub(crate) mod resources;
 pub(crate) mod restore_keys;
 pub(crate) mod rollback;

@@ -92,6 +92,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     plans::planned(&live).await;
     export::exported(&live).await;
     applies::applied(&live).await;
+    applies::rejected(&live).await;
     rollback::planned(&live).await;
     sources::sourced(&live).await;
     updates::updated(&live).await;
@@ -490,6 +491,7 @@ fn body_for(method: &str, path: &str) -> String {
         "/api/proxmox/hosts/lab/uninit/plan" => UNINIT.to_owned(),
         "/api/proxmox/hosts/lab/uninit" => CONFIRMED.to_owned(),
         "/api/plans" => r#"{"documents":[]}"#.to_owned(),
+        "/api/plans/{plan}/reject" => "{}".to_owned(),
         "/api/apps/web/rollback" => r#"{"revision":1}"#.to_owned(),
         "/api/rollback" => r#"{"time":"2026-01-01T00:00:00Z"}"#.to_owned(),
         "/api/applies" if method == "POST" => r#"{"plan_id":"x"}"#.to_owned(),
@@ -546,7 +548,7 @@ async fn who_may_not_is_refused_on_every_operation() {
             let shared = ["/api/resources", "/api/secrets", "/api/sources"];
             let everybodys =
                 path == "/api/apps/discover" || shared.iter().any(|start| path.starts_with(start));
-            let is_plan = path.starts_with("/api/plans");
+            let is_plan = path.starts_with("/api/plans") && !path.ends_with("/reject");
             let is_his = is_plan || method == "GET" && !everybodys;
             assert_eq!(refused, !is_his, "{method} {path}: {}", answer.body);
         }

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use crate::support::{World, world};
 
-const PROTECTED: [(&str, &str); 49] = [
+const PROTECTED: [(&str, &str); 52] = [
     ("GET", "/api/apps/"),
     ("POST", "/api/apps/"),
     ("GET", "/api/apps/web"),
@@ -32,6 +32,9 @@ const PROTECTED: [(&str, &str); 49] = [
     ("GET", "/api/doctor"),
     ("POST", "/api/plans"),
     ("GET", "/api/plans/x"),
+    ("POST", "/api/plans/x/reject"),
+    ("GET", "/api/rejected"),
+    ("DELETE", "/api/rejected/x"),
     ("GET", "/api/export"),
     ("GET", "/api/apps/web/desired"),
     ("POST", "/api/apps/web/rollback"),

@@ -350,6 +350,7 @@ impl State {
                 let before = self.newest_desired(&kept.change.name);
                 let wanted = became(&kept, before.as_ref(), &record, now);
                 self.want(wanted, now);
+                self.forget_rejected(&kept.change.name, now);
             }
             ChangeEnd::Failed(why) => kept.end(ChangeState::Failed, Some(why.clone()), now),
         }

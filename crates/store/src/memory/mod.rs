@@ -29,6 +29,7 @@ mod operations;
 mod plans;
 mod ports;
 mod queue;
+mod rejections;
 mod request_keys;
 mod requests;
 mod resources;

@@ -32,6 +32,7 @@ use crate::notices::NoticeChannel;
 use crate::observation::{BrakeRecord, KeptSuspicion};
 use crate::plans::PlanRecord;
 use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
+use crate::rejections::RejectedRevision;
 use crate::resources::ResourceRecord;
 use crate::secrets::SecretRecord;
 use crate::sources::{SourceRecord, SourceSecrets};
@@ -179,6 +180,7 @@ pub(crate) struct State {
     pub(crate) desired: Table<(Hostname, u64), DesiredRecord>,
     pub(crate) secrets: Table<SecretName, KeptSecret>,
     pub(crate) sources: Table<SourceName, KeptSource>,
+    pub(crate) rejected: Table<Hostname, RejectedRevision>,
     pub(crate) resources: Table<ResourceId, ResourceRecord>,
     /// By resource and number.
     pub(crate) snapshots: Table<(ResourceId, i64), Snapshot>,
@@ -237,6 +239,7 @@ impl State {
             desired: Table::default(),
             secrets: Table::default(),
             sources: Table::default(),
+            rejected: Table::default(),
             resources: Table::default(),
             snapshots: Table::default(),
         }
@@ -257,7 +260,7 @@ impl State {
 
     /// All tables; one that is forgotten here does not compile.
     #[rustfmt::skip] // several in a line
-    fn tables(&mut self) -> [&mut dyn Undecided; 33] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 34] {
         let Self {
             public: _,
             internal: _,
@@ -293,6 +296,7 @@ impl State {
             desired,
             secrets,
             sources,
+            rejected,
             resources,
             snapshots,
         } = self;
@@ -300,7 +304,7 @@ impl State {
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
             alarms, guards, drifts, keys, log, events, audit, clearings, links, event_links, cut,
             channels, notices, subjects, plans, documents, applies, changes, desired, secrets, sources,
-            resources, snapshots,
+            rejected, resources, snapshots,
         ]
     }
 }

@@ -158,6 +158,7 @@ impl Engine {
         rights::look(self, &hosts, &mut plan, deadline).await;
         let brake = self.reconciler().brake_on(plan.removed()).await?;
         plan.brake_by(brake);
+        self.note_rejected(&mut plan, &kept).await?;
         let record = PlanRecord {
             id: PlanId(self.inner.parts.ids.uuid()),
             made_at: self.now(),

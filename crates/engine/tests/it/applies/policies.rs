@@ -12,6 +12,7 @@ use proximity_engine::commands::UpdateApp;
 use proximity_engine::policy::{MOST_IN_AN_HOUR, Reverter};
 use proximity_pve::transport::Method;
 use proximity_store::effects::NewEvent;
+use proximity_store::rejections::NewRejection;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::sources::MovedClock;
 use proximity_testkit::world::WorldParts;
@@ -201,6 +202,48 @@ async fn what_a_person_cancelled_is_not_tried_again() {
         (web.operation, web.status.label().label()),
         (None, "running")
     );
+    // That is on record, and told once.
+    assert!(pass(&s).await.is_empty());
+    let rejected = store.rejected_revisions().await.unwrap();
+    let by: Vec<&str> = rejected.iter().map(|one| one.by.as_str()).collect();
+    assert_eq!(by, ["policy revert"]);
+    let told = told(&s, EventKind::RevisionRejected).await;
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0]["why"].as_str().unwrap().contains("cancelled"),
+        "{told:?}"
+    );
+    // Until a person lets it be tried again.
+    s.w.engine.unreject(actor, &web.hostname).await.unwrap();
+    assert_eq!(pass(&s).await.len(), 1);
+}
+
+/// Nobody has tried it yet.
+#[tokio::test]
+async fn what_a_person_rejected_is_not_changed_back() {
+    let (s, clock) = moved(Policy::Revert).await;
+    let name = "web".parse().unwrap();
+    let wanted = s.w.store.desired(&name).await.unwrap().unwrap();
+    let spec_hash = s.w.store.spec_hash(wanted.spec.as_ref()).unwrap();
+    let new = [NewRejection {
+        name,
+        spec_hash,
+        why: None,
+    }];
+    let (store, actor) = (&s.w.store, &s.w.actor);
+    let rejected = store.reject_revisions(&new, "admin", actor, wanted.applied_at);
+    assert_eq!(rejected.await.unwrap().len(), 1);
+    set(&s, &[("memory", "256")]).await;
+    sweep(&s).await;
+    assert_eq!(told(&s, EventKind::DesiredDrifted).await.len(), 1);
+    assert!(pass(&s).await.is_empty());
+    clock.pass(AGAIN_MS);
+    s.w.engine.unreject(actor, &new[0].name).await.unwrap();
+    let [operation] = pass(&s).await[..] else {
+        panic!("one operation");
+    };
+    s.w.settled(operation).await.unwrap();
+    assert_eq!(config(&s).await["memory"], 128);
 }
 
 /// What was told is some minutes old when it is changed back.

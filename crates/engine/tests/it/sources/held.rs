@@ -1,15 +1,20 @@
 //! What no commit is let do without a person, though nothing ends by it.
 
+use std::sync::Arc;
+
 use proximity_domain::apply::Consent;
+use proximity_domain::event::EventKind;
 use proximity_domain::source::{SourcePolicy, SourceState};
-use proximity_engine::commands::StartApply;
+use proximity_engine::commands::{RejectPlan, StartApply};
 use proximity_engine::sources::SourceLimits;
+use proximity_pve::transport::{RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::Access;
+use proximity_store::rejections::RejectedRevision;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::WorldParts;
 
 use super::repository::{Repository, document};
-use super::{Stand, request};
+use super::{Stand, name, request};
 
 /// An app that is told a secret.
 const KEEPER: &str = r#"
@@ -141,4 +146,151 @@ async fn no_commit_takes_a_container_over() {
     waits_for(&s, "taken over, though no app has had it: old").await;
     assert!(s.hostnames().await.is_empty());
     assert_eq!(s.w.pve.changes().len(), before, "nothing was touched");
+}
+
+impl Stand {
+    /// A person applies what waits, again where it is another plan by then.
+    async fn person_applies(&self) {
+        let is_begun = async || {
+            let request = StartApply {
+                plan: self.look().await.plan.unwrap(),
+                consent: Consent::default(),
+                parallel: None,
+                owner: None,
+                key: None,
+            };
+            match self.w.engine.start_apply(&self.w.actor, request).await {
+                Ok(_) => true,
+                Err(refused) => {
+                    assert_eq!(refused.code(), "plan_outdated", "{refused}");
+                    false
+                }
+            }
+        };
+        self.w.until(is_begun).await.unwrap();
+    }
+
+    async fn rejected(&self) -> Vec<RejectedRevision> {
+        let mut all = self.w.store.rejected_revisions().await.unwrap();
+        all.retain(RejectedRevision::is_in_force);
+        all
+    }
+}
+
+#[tokio::test]
+async fn content_that_came_to_nothing_waits_for_a_person_until_it_is_another_one() {
+    let (s, repository) = (Stand::start().await, Repository::new());
+    repository.write("apps/web.yaml", document("web", ""));
+    repository.commit();
+    s.add(request(&repository.url(), SourcePolicy::Apply))
+        .await
+        .unwrap();
+    let is_applying = async || s.look().await.state == SourceState::Applying;
+    s.w.until(is_applying).await.unwrap();
+    s.w.pve.distort(Some(Arc::new(
+        |_: &Request,
+         _: Result<RawResponse, TransportError>|
+         -> Result<RawResponse, TransportError> { panic!("a fault of the test") },
+    )));
+    s.applier.lock().await.pass().await.unwrap();
+    s.w.pve.distort(None);
+    s.reaches(SourceState::Failed).await;
+    let rejected = s.rejected().await;
+    let [row] = rejected.as_slice() else {
+        panic!("{rejected:?}");
+    };
+    let told = (row.name.as_str(), row.by.as_str());
+    assert_eq!(told, ("web", "source home"));
+    assert!(row.why.is_some(), "{row:?}");
+
+    // Neither a commit that changes something else nor a look that is asked for tries it again.
+    repository.write("apps/dbs.yaml", document("dbs", ""));
+    repository.commit();
+    waits_for(&s, "web was rejected by source home").await;
+    s.w.engine.ask_source(&name()).await.unwrap();
+    waits_for(&s, "web was rejected by source home").await;
+    assert!(s.hostnames().await.is_empty(), "half a commit is none");
+    assert_eq!(s.told(EventKind::RevisionRejected).await, 1);
+    assert_eq!(s.told(EventKind::SourceWaits).await, 1);
+    let plan = s.look().await.plan.unwrap();
+    let plan = s.w.store.plan(plan).await.unwrap().unwrap().plan;
+    let web = plan.changes.iter().find(|one| one.name.as_str() == "web");
+    let notes = &web.unwrap().notes;
+    assert!(notes[0].contains("rejected by source home"), "{notes:?}");
+
+    // Other content is no business of that.
+    let larger = "  resources: {memory_mib: 128}\n";
+    repository.write("apps/web.yaml", document("web", larger));
+    repository.commit();
+    s.reaches(SourceState::AsWanted).await;
+    assert_eq!(s.hostnames().await, ["dbs", "web"]);
+    assert_eq!(s.rejected().await, [], "it is another one by now");
+}
+
+#[tokio::test]
+async fn what_a_person_rejected_waits_until_a_person_applies_it_or_lets_it_be() {
+    let (s, repository) = (Stand::start().await, Repository::new());
+    repository.write("apps/web.yaml", document("web", ""));
+    repository.commit();
+    s.add(request(&repository.url(), SourcePolicy::Plan))
+        .await
+        .unwrap();
+    let plan = s.reaches(SourceState::Waiting).await.plan.unwrap();
+    let (engine, actor) = (&s.w.engine, &s.w.actor);
+    let reject = async |app: Option<&str>| {
+        let request = RejectPlan {
+            plan,
+            app: app.map(|app| app.parse().unwrap()),
+            why: Some(" not on a Friday ".to_owned()),
+        };
+        engine.reject_plan(actor, request).await
+    };
+    let other = reject(Some("dbs")).await.unwrap_err();
+    assert_eq!(other.code(), "invalid_value", "{other}");
+    let rejected = reject(Some("web")).await.unwrap();
+    assert_eq!(rejected[0].why.as_deref(), Some("not on a Friday"));
+    assert_eq!(reject(None).await.unwrap(), rejected, "once");
+    assert_eq!(s.told(EventKind::RevisionRejected).await, 1);
+
+    engine.remove_source(actor, &name()).await.unwrap();
+    s.add(request(&repository.url(), SourcePolicy::Apply))
+        .await
+        .unwrap();
+    waits_for(&s, "web was rejected by admin").await;
+    assert!(s.hostnames().await.is_empty());
+    let nobody = engine.unreject(actor, &"dbs".parse().unwrap()).await;
+    assert_eq!(nobody.unwrap_err().code(), "not_found");
+    s.person_applies().await;
+    s.reaches(SourceState::AsWanted).await;
+    assert_eq!(s.hostnames().await, ["web"]);
+    assert_eq!(s.rejected().await, [], "it is so by now");
+}
+
+#[tokio::test]
+async fn what_is_let_be_is_applied_by_itself_again() {
+    let (s, repository) = (Stand::start().await, Repository::new());
+    repository.write("apps/web.yaml", document("web", ""));
+    repository.commit();
+    s.add(request(&repository.url(), SourcePolicy::Plan))
+        .await
+        .unwrap();
+    let plan = s.reaches(SourceState::Waiting).await.plan.unwrap();
+    let request_of_all = RejectPlan {
+        plan,
+        app: None,
+        why: None,
+    };
+    let (engine, actor) = (&s.w.engine, &s.w.actor);
+    engine.reject_plan(actor, request_of_all).await.unwrap();
+    engine.remove_source(actor, &name()).await.unwrap();
+    s.add(request(&repository.url(), SourcePolicy::Apply))
+        .await
+        .unwrap();
+    waits_for(&s, "web was rejected by admin").await;
+    engine
+        .unreject(actor, &"web".parse().unwrap())
+        .await
+        .unwrap();
+    s.reaches(SourceState::AsWanted).await;
+    assert_eq!(s.hostnames().await, ["web"]);
 }

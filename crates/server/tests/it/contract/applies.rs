@@ -102,6 +102,60 @@ pub(super) async fn applied(live: &Live) {
     }
 }
 
+/// All operations about what is rejected once.
+pub(super) async fn rejected(live: &Live) {
+    let wanted = document("new", ", host: lab");
+    let id = plan(live, &wanted, false).await;
+    let path = format!("/api/plans/{id}/reject");
+    let body = json!({ "why": "it is too large" }).to_string();
+    let rejected = live.send("POST", &path, &body).await;
+    assert_eq!(rejected.status, 200, "{}", rejected.body);
+    let row = &rejected.body["rejected"][0];
+    let told = [&row["name"], &row["rejected_by"], &row["why"]];
+    assert_eq!(told, ["new", "admin", "it is too large"]);
+    let listed = live.send("GET", "/api/rejected", "").await;
+    assert_eq!(listed.body, rejected.body);
+    let texts = [json!({ "name": "shop.yaml", "text": wanted })];
+    let again = json!({ "documents": texts, "passing": true }).to_string();
+    let shown = live.send("POST", "/api/plans", &again).await;
+    let note = shown.body["changes"][0]["notes"][0].as_str();
+    assert!(
+        note.is_some_and(|note| note.contains("rejected by admin")),
+        "{}",
+        shown.body
+    );
+    for (body, status, code) in [
+        (json!({ "app": "other" }), 422, "invalid_value"),
+        (json!({ "app": "Not A Name" }), 422, "invalid_value"),
+        (json!({ "why": "two\nlines" }), 422, "invalid_value"),
+    ] {
+        let refused = live.send("POST", &path, &body.to_string()).await;
+        let told = (refused.status.as_u16(), refused.code());
+        assert_eq!(told, (status, code), "{}", refused.body);
+    }
+    let unknown = format!("/api/plans/{}/reject", uuid::Uuid::from_u128(7));
+    let unknown = live.send("POST", &unknown, "{}").await;
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.code()),
+        (404, "not_found")
+    );
+    let hidden = live
+        .send_as(Some("reader"), "GET", "/api/rejected", "")
+        .await;
+    assert_eq!(hidden.body, json!({ "rejected": [] }));
+    let refused = live
+        .send_as(Some("reader"), "DELETE", "/api/rejected/new", "")
+        .await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (403, "forbidden")
+    );
+    let forgotten = live.send("DELETE", "/api/rejected/new", "").await;
+    assert_eq!(forgotten.status, 204);
+    let gone = live.send("DELETE", "/api/rejected/new", "").await;
+    assert_eq!((gone.status.as_u16(), gone.code()), (404, "not_found"));
+}
+
 #[tokio::test]
 async fn a_plan_is_applied_in_order_and_once_under_a_key() {
     let live = live().await;

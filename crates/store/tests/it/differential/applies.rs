@@ -6,6 +6,7 @@ use proximity_domain::ids::{AppId, ApplyId, OperationId};
 use proximity_domain::names::SecretName;
 use proximity_domain::time::Timestamp;
 use proximity_store::applies::{ApplyFence, ChangeEnd, NewApply};
+use proximity_store::rejections::NewRejection;
 use proximity_store::removals::BrakeBasis;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
@@ -80,6 +81,7 @@ impl Play {
             Call::RemoveSecret(n) => {
                 both!(self.pair, store => store.remove_secret(&secret(n), &actor, at)).is_err()
             }
+            Call::Reject { n, what } => self.reject(n, what).await,
             _ => unreachable!("only what is about applies comes here"),
         })
     }
@@ -102,6 +104,21 @@ impl Play {
         };
         both!(self.pair, store => store.removals_after(Timestamp(at.0 - 3_000))).unwrap();
         both!(self.pair, store => store.start_apply(new.clone(), &actor, at)).is_err()
+    }
+
+    async fn reject(&mut self, n: u8, what: u8) -> bool {
+        let (actor, at) = (self.actor(), self.at());
+        if what.is_multiple_of(3) {
+            let name = plans::name(n);
+            return both!(self.pair, store => store.unreject_revision(&name, &actor, at)).is_err();
+        }
+        let one = |of: u8| NewRejection {
+            name: plans::name(of),
+            spec_hash: format!("hash-{}", what % 4),
+            why: (of > 99).then(|| format!("because\0 of {of}")),
+        };
+        let new = [one(n), one(n.wrapping_add(1))];
+        both!(self.pair, store => store.reject_revisions(&new, "source home", &actor, at)).is_err()
     }
 
     async fn of_apply(&mut self, fence: ApplyFence, what: u8, n: u8) -> bool {

@@ -217,6 +217,11 @@ pub enum Call {
         n: u8,
         what: u8,
     },
+    /// Content is rejected, or one that was is forgotten.
+    Reject {
+        n: u8,
+        what: u8,
+    },
     /// What became of notices, or a further look at the events.
     Notices {
         channel: u8,
@@ -288,6 +293,7 @@ impl Call {
             Self::SetSecret(_) => "SetSecret",
             Self::RemoveSecret(_) => "RemoveSecret",
             Self::Sources { .. } => "Sources",
+            Self::Reject { .. } => "Reject",
             Self::Notices { .. } => "Notices",
         }
     }
@@ -353,6 +359,7 @@ pub const NAMES: &[(&str, bool)] = &[
     ("SetSecret", false),
     ("RemoveSecret", true),
     ("Sources", true),
+    ("Reject", true),
     ("Notices", false),
 ];
 
@@ -456,6 +463,7 @@ fn of_applies() -> impl Strategy<Value = Call> {
         3 => n().prop_map(Call::SetSecret),
         3 => n().prop_map(Call::RemoveSecret),
         5 => (n(), n()).prop_map(|(n, what)| Call::Sources { n, what }),
+        3 => (n(), n()).prop_map(|(n, what)| Call::Reject { n, what }),
     ]
 }
 

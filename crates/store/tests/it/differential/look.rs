@@ -58,6 +58,7 @@ pub async fn at_what_is_live(pair: &Pair) {
     both!(pair, store => store.alarms()).unwrap();
     both!(pair, store => store.guards()).unwrap();
     both!(pair, store => store.desired_drifts()).unwrap();
+    both!(pair, store => store.rejected_revisions()).unwrap();
     both!(pair, store => store.exposed_apps()).unwrap();
     both!(pair, store => store.claimable_applies()).unwrap();
     both!(pair, store => store.all_desired()).unwrap();

@@ -120,7 +120,8 @@ impl Play {
             | Call::OfApply { .. }
             | Call::StopApply(_)
             | Call::SetSecret(_)
-            | Call::RemoveSecret(_) => return Some(self.applies(call).await),
+            | Call::RemoveSecret(_)
+            | Call::Reject { .. } => return Some(self.applies(call).await),
             Call::Sources { n, what } => return Some(self.sources(n, what).await),
             _ => return None,
         };

@@ -1,0 +1,132 @@
+//! Content that nothing applies by itself.
+
+use proximity_domain::desired::DesiredSpec;
+use proximity_domain::event::EventKind;
+use proximity_domain::plan::Act;
+use proximity_domain::time::Timestamp;
+use proximity_store::StoreError;
+use proximity_store::rejections::{FORGOTTEN_KEPT, NewRejection, RejectedRevision};
+use serde_json::json;
+
+use super::applies::{begun, change, document, does, name};
+use super::world::{Make, World};
+
+fn content(of: &str, spec_hash: &str) -> NewRejection {
+    NewRejection {
+        name: name(of),
+        spec_hash: spec_hash.to_owned(),
+        why: Some("it is too large".to_owned()),
+    }
+}
+
+async fn rejects(world: &World, new: &[NewRejection]) -> Vec<RejectedRevision> {
+    let (store, actor) = (&world.store, &world.actor);
+    let rejected = store.reject_revisions(new, "ann", actor, world.at());
+    rejected.await.unwrap()
+}
+
+async fn in_force(world: &World) -> Vec<(String, String)> {
+    let all = world.store.rejected_revisions().await.unwrap();
+    let all = all.into_iter().filter(RejectedRevision::is_in_force);
+    all.map(|one| (one.name.to_string(), one.spec_hash))
+        .collect()
+}
+
+fn pair(of: &str, spec_hash: &str) -> (String, String) {
+    (of.to_owned(), spec_hash.to_owned())
+}
+
+pub async fn are_told_once_and_are_of_one_content(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("web").await;
+    // Of a name that no app has yet as well.
+    let both = [content("web", "one"), content("new", "one")];
+    let anew = rejects(&world, &both).await;
+    assert_eq!(anew.len(), 2);
+    let (at, by) = (world.at(), "ann".to_owned());
+    let expected = RejectedRevision {
+        name: name("web"),
+        spec_hash: "one".to_owned(),
+        at,
+        by,
+        why: Some("it is too large".to_owned()),
+        forgotten_at: None,
+    };
+    assert_eq!(anew[0], expected);
+    assert!(expected.holds_back("one") && !expected.holds_back("two"));
+    world.pass(10);
+    assert_eq!(rejects(&world, &both).await, [], "it is known");
+    let kept = world.store.rejected_revisions().await.unwrap();
+    assert_eq!(kept[1], expected, "by name, and when it was told first");
+    // Other content takes its place.
+    assert_eq!(rejects(&world, &[content("web", "two")]).await.len(), 1);
+    let expected = [pair("new", "one"), pair("web", "two")];
+    assert_eq!(in_force(&world).await, expected);
+    let events = world.events(0, 1_000).await.into_iter();
+    let told = events.filter(|event| event.2.kind == EventKind::RevisionRejected);
+    let told: Vec<_> = told.map(|event| event.2.body).collect();
+    assert_eq!(told.len(), 3);
+    assert_eq!(told[0]["app"], json!(app.id));
+    assert_eq!(told[1]["app"], json!(null));
+    assert_eq!(told[2]["why"], "it is too large");
+    let audit = world.audit(1_000, 0).await;
+    let entries = audit.iter().filter(|row| row.action == "revision.reject");
+    assert_eq!(entries.count(), 3);
+    world.assert_sound().await;
+}
+
+pub async fn are_forgotten_by_a_person_and_by_what_is_done(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let all = ["one", "two", "web"].map(|of| content(of, "hash"));
+    rejects(&world, &all).await;
+    world.pass(10);
+    let (store, actor, at) = (world.store.clone(), world.actor.clone(), world.at());
+    let forgotten = store.unreject_revision(&name("one"), &actor, at).await;
+    assert_eq!(forgotten.unwrap().forgotten_at, Some(at));
+    for of in ["one", "nobody"] {
+        let again = store.unreject_revision(&name(of), &actor, at).await;
+        assert!(matches!(again, Err(StoreError::NotFound { .. })), "{of}");
+    }
+    // Whatever was rejected, what is done is what it is by now; of one that failed nothing is.
+    let changes = vec![
+        change("two", Act::Create, None, &[]),
+        change("web", Act::Create, None, &[]),
+    ];
+    let documents = [document("two", json!({})), document("web", json!({}))];
+    let (_, fence) = begun(&mut world, changes, &documents).await;
+    does(&world, &fence, 1).await;
+    assert_eq!(in_force(&world).await, [pair("two", "hash")]);
+    let kept = store.rejected_revisions().await.unwrap();
+    assert_eq!(kept.len(), 3, "from when on they count no more is known");
+    // It may be rejected once more.
+    assert_eq!(rejects(&world, &[content("web", "hash")]).await.len(), 1);
+    let expected = [pair("two", "hash"), pair("web", "hash")];
+    assert_eq!(in_force(&world).await, expected);
+    world.assert_sound().await;
+}
+
+pub async fn stand_for_what_is_wanted_and_of_the_forgotten_the_newest_stay(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let spec = |settings| DesiredSpec::of(&document("web", settings)).unwrap();
+    let hash = |spec: Option<&DesiredSpec>| world.store.spec_hash(spec).unwrap();
+    let one = hash(Some(&spec(json!({"TITLE": "one"}))));
+    assert_eq!(one, hash(Some(&spec(json!({"TITLE": "one"})))));
+    assert_ne!(one, hash(Some(&spec(json!({"TITLE": "two"})))));
+    assert_ne!(one, hash(None), "that nothing is wanted is content as well");
+    let most = i64::from(FORGOTTEN_KEPT);
+    for n in 0..=most {
+        let of = format!("app-{n}");
+        rejects(&world, &[content(&of, "hash")]).await;
+        let (store, actor) = (&world.store, &world.actor);
+        let at = Timestamp(world.at().0 + n);
+        let forgotten = store.unreject_revision(&name(&of), actor, at).await;
+        forgotten.unwrap();
+    }
+    let new = rejects(&world, &[content("web", "hash")]).await;
+    assert_eq!(new.len(), 1);
+    let kept = world.store.rejected_revisions().await.unwrap();
+    assert_eq!(kept.len(), FORGOTTEN_KEPT as usize + 1);
+    assert!(kept.iter().all(|one| one.name != name("app-0")));
+    world.pass(1);
+    world.assert_sound().await;
+}
