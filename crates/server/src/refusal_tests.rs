@@ -276,6 +276,7 @@ fn what_the_store_refuses_has_codes_of_its_own() {
             "lease_lost",
             "plan_applied",
             "apply_overlaps",
+            "brake_not_released",
             "secret_in_use",
             "hostname_taken",
             "ports_exhausted",

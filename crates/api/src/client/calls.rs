@@ -153,7 +153,7 @@ impl Client {
         self.get(&["rejected"], NO_QUERY).await
     }
 
-    /// `DELETE /api/rejected/{app}`.
+    /// `DELETE /api/rejected/{name}`.
     pub async fn unreject(&self, app: &str) -> Answer<()> {
         self.send(self.request(Method::DELETE, &["rejected", app]))
             .await

@@ -183,7 +183,7 @@ impl Engine {
 }
 
 /// By whom, when and why, as it follows "was".
-pub(crate) fn told(row: &RejectedRevision) -> String {
+fn told(row: &RejectedRevision) -> String {
     let why = row.why.as_ref().map(|why| format!(": {why}"));
     format!(
         "rejected by {} on {}{}",

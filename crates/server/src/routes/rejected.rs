@@ -74,8 +74,8 @@ pub(crate) async fn list(
 /// Forget what was rejected
 ///
 /// What is wanted of the app is applied again by whatever wants it: a policy looks within half a minute, a source when it is due.
-#[utoipa::path(delete, path = "/api/rejected/{app}", tag = "apps", operation_id = "unreject",
-    params(("app" = String, Path, description = "The app's name in the documents.", example = "web")),
+#[utoipa::path(delete, path = "/api/rejected/{name}", tag = "apps", operation_id = "unreject",
+    params(("name" = String, Path, description = "The app's name in the documents.", example = "web")),
     responses((status = 204, description = "Forgotten.")),
     extensions(("x-codes" = json!(["invalid_value", "not_found"]))))]
 pub(crate) async fn unreject(

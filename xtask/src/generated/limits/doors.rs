@@ -389,6 +389,18 @@ pub(super) const OF_DOORS: &[(&str, &[Limit])] = &[
                 "PLANS_KEPT",
                 "the oldest goes",
             ),
+            Limit(
+                "names of which content is rejected",
+                "crates/store/src/rejections.rs",
+                "REJECTED_KEPT",
+                "the oldest goes, and is applied again by whatever wants it",
+            ),
+            Limit(
+                "characters of the reason why something is rejected",
+                "crates/engine/src/commands/rejections.rs",
+                "MOST_REASON_CHARS",
+                "refused: `invalid_value`",
+            ),
         ],
     ),
 ];
