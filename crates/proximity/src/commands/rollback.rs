@@ -1,6 +1,5 @@
 //! `proximity rollback`, and how it is told what a plan goes back to.
 
-use proximity_api::error::ExitCode;
 use proximity_api::plans::Plan;
 use proximity_api::rollback::{PlanRollback, RollbackAll, RollbackApp, RollbackOf};
 
@@ -15,7 +14,7 @@ pub(crate) async fn run(context: &Context, args: RollbackArgs) -> Result<(), Fai
     let left_out = left_out(&plan);
     if args.dry_run {
         context.output.result(&plan, plan::human)?;
-        return ended(context, &left_out);
+        return ended(&left_out);
     }
     let carried_out = ApplyArgs {
         what: Vec::new(),
@@ -31,7 +30,7 @@ pub(crate) async fn run(context: &Context, args: RollbackArgs) -> Result<(), Fai
         stop: None,
     };
     apply::carry_out(context, &carried_out, plan).await?;
-    ended(context, &left_out)
+    ended(&left_out)
 }
 
 /// What is said of apps that did not go back with the others.
@@ -42,15 +41,16 @@ fn left_out(plan: &Plan) -> Vec<String> {
     told.collect()
 }
 
-/// Not all went back: that is told last, and by the exit code.
-fn ended(context: &Context, left_out: &[String]) -> Result<(), Failed> {
+/// Not all go back: that is told last, and by the exit code.
+fn ended(left_out: &[String]) -> Result<(), Failed> {
     if left_out.is_empty() {
         return Ok(());
     }
-    for one in left_out {
-        context.output.note(one);
-    }
-    Err(Failed::said(ExitCode::Error))
+    Err(Failed::error(
+        "left_out",
+        format!("not all go back: {}", left_out.join("; ")),
+        "mend each of them, and let it go back by itself: proximity rollback APP --to WHEN",
+    ))
 }
 
 async fn planned(context: &Context, args: &RollbackArgs) -> Result<Plan, Failed> {
@@ -126,6 +126,7 @@ fn head(app: &RollbackOf) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proximity_api::error::ExitCode;
     use proximity_api::rollback::{RollbackKept, RollbackLost, RollbackPlane, RollbackStays};
     use serde_json::json;
 
@@ -141,6 +142,10 @@ mod tests {
             what: "disk".to_owned(),
             why: "it stays 16 GiB".to_owned(),
         };
+        assert!(ended(&[]).is_ok());
+        let incomplete = ended(&["sad is left out: it is in error".to_owned()]).unwrap_err();
+        assert_eq!(incomplete.exit, ExitCode::Error);
+        assert!(incomplete.to_string().contains("sad is left out"));
         let back = PlanRollback {
             revision: None,
             time: Some("2026-01-31T12:00:00Z".parse().unwrap()),

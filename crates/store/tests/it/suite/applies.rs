@@ -281,7 +281,7 @@ pub async fn that_begin_beside_each_other_are_stopped_by_the_mass_brake_together
     assert_eq!(store.removals_after(at).await.unwrap(), 0);
     store.end_apply(&fence, at).await.unwrap();
     assert_eq!(store.removals_after(from).await.unwrap(), 1, "{begun:?}");
-    // One of three may go beside it, and whoever typed the number is asked no more.
+    // Of a hundred apps that is no mass, and whoever typed the number is asked no more.
     let larger = BrakeBasis { live: 100, ..basis };
     let third = new(world.id(), second, Some(larger));
     store.start_apply(third, &actor, at).await.unwrap();
