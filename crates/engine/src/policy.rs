@@ -2,10 +2,13 @@
 //! that a person would ask for. It begins with what the slow sweep told: read twice, in a cluster that was seen whole, of a container that
 //! was recognised; the operation identifies it again by itself.
 //!
-//! Nothing is destroyed, replaced or switched here, and no disk is resized: of an app that we made memory and cores go back, of one that was
-//! taken over the keys that a restore may write. What was told has to be there still, and to be somebody else's still: what a person
-//! asked for here since then stays. Somebody who goes on changing them wins after a few times, and that stays told; what
-//! came to nothing is rejected, and is not tried again until something else is wanted or a person lets it be.
+//! Nothing is destroyed or replaced here, and no disk is resized: of an app that we made memory and cores go back, of one that was
+//! taken over the keys that a restore may write, and of either its power, before all else, where documents say that ([`power`]). What was
+//! told has to be there still, and to be somebody else's still: what a person asked for here since then stays. Somebody who goes on
+//! changing them wins after a few times, and that stays told; what came to nothing in every way is rejected, and is not tried again until
+//! something else is wanted or a person lets it be.
+
+mod power;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,6 +57,15 @@ pub struct Reverter {
     engine: Engine,
     /// Containers that were asked and of which nothing was changed back.
     in_vain: Mutex<BTreeMap<AppId, InVain>>,
+}
+
+/// In which way something is changed back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It is started or stopped.
+    Power,
+    /// Its configuration is changed.
+    Configuration,
 }
 
 /// A look at a container of which nothing was changed back.
@@ -151,12 +163,13 @@ impl Reverter {
         let Some(since) = since.await? else {
             return Ok(None);
         };
-        if let Some(why) = came_to_nothing(&newest, since) {
-            return self.reject(&app, spec_hash, why).await;
-        }
-        let Some(key) = self.next_key(&app, drift, &newest) else {
-            return Ok(None);
+        let ways = match ways_left(drift, &newest, since) {
+            Ok(ways) => self.with_keys(&app, drift, &newest, ways),
+            Err(why) => return self.reject(&app, spec_hash, why).await,
         };
+        if ways.is_empty() {
+            return Ok(None);
+        }
         let look = InVain {
             told: drift.since,
             wanted: wanted_at,
@@ -168,21 +181,44 @@ impl Reverter {
         }
         // Also where it cannot be asked: a cluster that is off is not asked at each pass.
         self.in_vain().insert(app.id, look);
-        let made = match (&spec, app.class) {
-            (DesiredSpec::App(spec), AppClass::Native) => {
-                self.update(&app, spec, &drift.fields, key).await?
+        for (way, key) in ways {
+            let Some(made) = self.change_back(&app, &spec, drift, way, key).await? else {
+                continue;
+            };
+            self.in_vain().remove(&app.id);
+            tracing::warn!(
+                app = %app.hostname,
+                operation = %made.id,
+                "what was changed in Proxmox VE is changed back: its policy is revert"
+            );
+            return Ok(Some(made.id));
+        }
+        Ok(None)
+    }
+
+    /// Asks for what changes this back in one way, if that can be done now.
+    async fn change_back(
+        &self,
+        app: &AppRecord,
+        spec: &DesiredSpec,
+        drift: &DesiredDrift,
+        way: Way,
+        key: RequestKey,
+    ) -> Result<Option<OperationRecord>, EngineError> {
+        let fields = &drift.fields;
+        match (way, spec, app.class) {
+            (Way::Power, DesiredSpec::App(_), AppClass::Native)
+            | (Way::Power, DesiredSpec::AdoptedApp(_), AppClass::Adopted) => {
+                self.switch(app, fields, key).await
             }
-            (DesiredSpec::AdoptedApp(_), AppClass::Adopted) => {
-                self.restore(&app, &drift.fields, key).await?
+            (Way::Configuration, DesiredSpec::App(spec), AppClass::Native) => {
+                self.update(app, spec, fields, key).await
             }
-            (DesiredSpec::App(_) | DesiredSpec::AdoptedApp(_), _) => None,
-        };
-        let Some(made) = made else {
-            return Ok(None);
-        };
-        self.in_vain().remove(&app.id);
-        tracing::warn!(app = %app.hostname, operation = %made.id, "what was changed in Proxmox VE is changed back: its policy is revert");
-        Ok(Some(made.id))
+            (Way::Configuration, DesiredSpec::AdoptedApp(_), AppClass::Adopted) => {
+                self.restore(app, fields, key).await
+            }
+            (_, DesiredSpec::App(_) | DesiredSpec::AdoptedApp(_), _) => Ok(None),
+        }
     }
 
     /// Since when what came to nothing speaks against what is wanted: since it is, or since it may be tried again because a person said so
@@ -247,27 +283,30 @@ impl Reverter {
         Ok(self.engine.store().operations(filter).await?)
     }
 
-    /// The key of the next request; `None`: it was done often enough, or just now. Two that look at the same time ask for the same.
-    fn next_key(
+    /// The ways with the keys of their requests; none: it was done often enough, or just now. Two that look at the same time ask for the
+    /// same.
+    fn with_keys(
         &self,
         app: &AppRecord,
         drift: &DesiredDrift,
         newest: &[OperationRecord],
-    ) -> Option<RequestKey> {
-        let now = self.engine.now();
+        ways: Vec<Way>,
+    ) -> Vec<(Way, RequestKey)> {
         let begun: Vec<Timestamp> = newest.iter().filter_map(begun_by_policy).collect();
-        if is_often_enough(&begun, now) {
-            return None;
+        if is_often_enough(&begun, self.engine.now()) {
+            return Vec::new();
         }
         let differs: Vec<&str> = drift.fields.iter().map(|one| one.path.as_str()).collect();
-        let differs = differs.join(",");
-        let count = begun.len();
-        let parts = [app.id.to_string(), differs];
+        let parts = [app.id.to_string(), differs.join(",")];
         let parts = parts.each_ref().map(String::as_bytes);
-        Some(RequestKey {
-            key: format!("revert-{}-{}-{count}", app.id, drift.since.0),
-            fingerprint: self.engine.store().fingerprint(&parts),
-        })
+        let fingerprint = self.engine.store().fingerprint(&parts);
+        let (since, count) = (drift.since.0, begun.len());
+        let with_key = |way: Way| {
+            let key = format!("{}-{}-{since}-{count}", way.label(), app.id);
+            let fingerprint = fingerprint.clone();
+            (way, RequestKey { key, fingerprint })
+        };
+        ways.into_iter().map(with_key).collect()
     }
 
     /// Memory and cores of an app that we made.
@@ -361,6 +400,42 @@ impl Reverter {
     }
 }
 
+impl Way {
+    /// All of them, in the order in which they are tried: an app that is down serves nobody.
+    const ALL: [Self; 2] = [Self::Power, Self::Configuration];
+
+    /// What keys of requests begin with.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Power => "switch",
+            Self::Configuration => "revert",
+        }
+    }
+
+    /// The way in which an operation of this kind changes a container; `None`: it is none that a policy asks for.
+    fn of(kind: OperationKind) -> Option<Self> {
+        match kind {
+            OperationKind::Start | OperationKind::Stop | OperationKind::Restart => {
+                Some(Self::Power)
+            }
+            OperationKind::Update | OperationKind::RestoreKeys => Some(Self::Configuration),
+            OperationKind::Deploy
+            | OperationKind::Remove
+            | OperationKind::Adopt
+            | OperationKind::Forget => None,
+        }
+    }
+
+    /// Whether something of this is changed back so.
+    fn is_of(self, drift: &DesiredDrift) -> bool {
+        let mut fields = drift.fields.iter();
+        match self {
+            Self::Power => fields.any(|field| field.path == power::FIELD),
+            Self::Configuration => fields.any(|field| field.path != power::FIELD),
+        }
+    }
+}
+
 impl InVain {
     /// Just this was looked at `before`, a short while ago.
     fn is_too_soon(&self, before: Self) -> bool {
@@ -380,10 +455,32 @@ fn is_often_enough(begun: &[Timestamp], now: Timestamp) -> bool {
     since(REST_MS) > 0 || since(HOUR_MS) >= MOST_IN_AN_HOUR || since(DAY_MS) >= MOST_IN_A_DAY
 }
 
-/// Why the newest change of a container that a policy asked for since then came to nothing: it failed, or a person cancelled it. `None`:
-/// it did not, or a person has changed the container with success.
-fn came_to_nothing(newest_first: &[OperationRecord], since: Timestamp) -> Option<String> {
-    for change in newest_first.iter().filter(|one| changes_a_container(one)) {
+/// The ways in which something of this may be changed back still, in the order in which they are tried. Why it is rejected, if it came to
+/// nothing in each.
+fn ways_left(
+    drift: &DesiredDrift,
+    newest_first: &[OperationRecord],
+    since: Timestamp,
+) -> Result<Vec<Way>, String> {
+    let mut left = Vec::new();
+    let mut in_vain = None;
+    for way in Way::ALL.into_iter().filter(|way| way.is_of(drift)) {
+        match came_to_nothing(way, newest_first, since) {
+            Some(why) => in_vain = in_vain.or(Some(why)),
+            None => left.push(way),
+        }
+    }
+    match in_vain {
+        Some(why) if left.is_empty() => Err(why),
+        Some(_) | None => Ok(left),
+    }
+}
+
+/// Why the newest change of a container that a policy asked for in this way since then came to nothing: it failed, or a person cancelled
+/// it. `None`: it did not, or a person has changed the container in that way with success.
+fn came_to_nothing(way: Way, newest_first: &[OperationRecord], since: Timestamp) -> Option<String> {
+    let so = newest_first.iter();
+    for change in so.filter(|one| Way::of(one.kind) == Some(way)) {
         let why = match &change.state {
             OperationState::Failed { failure } => Some(failure.message.clone()),
             OperationState::Cancelled => {
@@ -407,28 +504,16 @@ fn came_to_nothing(newest_first: &[OperationRecord], since: Timestamp) -> Option
 /// A person has changed the container with success since then.
 fn is_mended(newest_first: &[OperationRecord], since: Timestamp) -> bool {
     newest_first.iter().any(|one| {
-        let is_such = changes_a_container(one) && begun_by_policy(one).is_none();
+        let is_such = Way::of(one.kind).is_some() && begun_by_policy(one).is_none();
         is_such && one.state == OperationState::Succeeded && one.created_at > since
     })
 }
 
 /// When this operation was asked for, if it was by a policy and not by a person.
 fn begun_by_policy(operation: &OperationRecord) -> Option<Timestamp> {
-    let is_such = changes_a_container(operation) && operation.requested_by == system().account;
+    let is_such =
+        Way::of(operation.kind).is_some() && operation.requested_by == system().account;
     is_such.then_some(operation.created_at)
-}
-
-fn changes_a_container(operation: &OperationRecord) -> bool {
-    match operation.kind {
-        OperationKind::Update | OperationKind::RestoreKeys => true,
-        OperationKind::Deploy
-        | OperationKind::Start
-        | OperationKind::Stop
-        | OperationKind::Restart
-        | OperationKind::Remove
-        | OperationKind::Adopt
-        | OperationKind::Forget => false,
-    }
 }
 
 #[cfg(test)]
@@ -475,7 +560,9 @@ mod tests {
         let done = || OperationState::Succeeded;
         let policy = |at, state| change("system", at, state);
         let person = |at, state| change("ann", at, state);
-        let rejects = |newest: &[OperationRecord]| came_to_nothing(newest, Timestamp(5)).is_some();
+        let rejects = |newest: &[OperationRecord]| {
+            came_to_nothing(Way::Configuration, newest, Timestamp(5)).is_some()
+        };
         assert!(!rejects(&[]));
         assert!(!rejects(&[policy(10, done())]));
         assert!(!rejects(&[person(10, failed())]));
@@ -490,6 +577,15 @@ mod tests {
         assert!(mended(&[policy(30, failed()), person(20, done())]));
         assert!(!mended(&[policy(20, done()), person(20, failed())]));
         assert!(!mended(&[person(15, done())]), "before it was rejected");
+        // A start that fails keeps nobody from bringing its memory back, nor the other way round.
+        let start = OperationRecord {
+            kind: OperationKind::Start,
+            ..policy(30, failed())
+        };
+        let both = [start, policy(20, done())];
+        assert!(!rejects(&both));
+        assert!(came_to_nothing(Way::Power, &both, Timestamp(5)).is_some());
+        assert!(came_to_nothing(Way::Power, &both[1..], Timestamp(5)).is_none());
     }
 
     /// Something sets it again as soon as it is changed back, for a week.

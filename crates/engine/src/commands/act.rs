@@ -74,8 +74,20 @@ impl Engine {
         action: Action,
         key: Option<RequestKey>,
     ) -> Result<OperationRecord, EngineError> {
+        self.act_because(actor, app, action, key, None).await
+    }
+
+    /// As [`Engine::act_once`], with the reason that is audited where no person asked for it.
+    pub(crate) async fn act_because(
+        &self,
+        actor: &Actor,
+        app: &str,
+        action: Action,
+        key: Option<RequestKey>,
+        because: Option<String>,
+    ) -> Result<OperationRecord, EngineError> {
         let app = self.find_app(app).await?;
-        let (kind, input) = match &action {
+        let (kind, mut input) = match &action {
             Action::Start => (OperationKind::Start, json!({})),
             Action::Stop { force } => (OperationKind::Stop, json!({ "force": force })),
             Action::Restart { force } => (OperationKind::Restart, json!({ "force": force })),
@@ -94,6 +106,9 @@ impl Engine {
             }
             Action::Retry => return self.retry_app(actor, &app, key).await,
         };
+        if let Some(because) = because {
+            input["because"] = json!(because);
+        }
         let status = status_for(&app, &action, kind)?;
         let op = NewOperation {
             id: OperationId(self.inner.parts.ids.uuid()),

@@ -249,6 +249,18 @@ pub(super) async fn tasks_about(
     Ok(tasks.map(|task| task.upid).collect())
 }
 
+/// The tasks of a node that were begun since this moment, whoever began them and how they ended, in two requests at most.
+///
+/// # Errors
+/// Why that cannot be told.
+pub(crate) async fn tasks_lately(
+    read: &ReadClient,
+    node: &NodeName,
+    since: Timestamp,
+) -> Result<Vec<TaskRow>, String> {
+    tasks_seen(read, node, &all_since(since)).await
+}
+
 /// Whether the number that this task names may be another container's after it.
 fn may_make_another(task: &Upid) -> bool {
     MAKES_ANOTHER.contains(&task.kind()) || MOVES.contains(&task.kind())

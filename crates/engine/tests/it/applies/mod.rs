@@ -10,6 +10,7 @@ mod in_place;
 mod later;
 mod policies;
 mod round_trip;
+mod switched;
 mod takes_over;
 
 use std::collections::BTreeMap;
