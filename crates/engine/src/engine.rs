@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proximity_domain::apply::ChangeState;
 use proximity_domain::ids::OperationId;
 use proximity_domain::janitor;
 use proximity_domain::retention::Retention;
@@ -170,6 +171,8 @@ pub(crate) struct Inner {
     pub(crate) bell: Notify,
     /// Is told how long each plan took.
     pub(crate) plans_told: Told<Duration>,
+    /// Is told how each change of an apply ended.
+    pub(crate) changes_told: Told<ChangeState>,
     /// Rung when there is an apply to carry out, or one to stop.
     pub(crate) applies: Notify,
     /// Rung when a source is to be looked at.
@@ -210,6 +213,7 @@ impl Engine {
                 placing: tokio::sync::Mutex::default(),
                 bell: Notify::new(),
                 plans_told: Told::default(),
+                changes_told: Told::default(),
                 applies: Notify::new(),
                 sources: Notify::new(),
             }),

@@ -142,6 +142,7 @@ impl Held {
                 store.turn_changes(fence, &next, now).await?;
                 Place::Turned.pass();
                 turn(&mut read.changes, &next, now);
+                tell_of_unstarted(engine, &next);
             }
             if next.end.is_some() {
                 let ended = store.end_apply(fence, engine.now()).await?;
@@ -219,6 +220,7 @@ impl Held {
             .await?;
         Place::Ended.pass();
         (change.state, change.why, change.ended_at) = (state, why, Some(now));
+        engine.inner.changes_told.tell(state);
         Ok(())
     }
 
@@ -290,6 +292,15 @@ fn turn(changes: &mut [ApplyChange], next: &Next, now: Timestamp) {
         if let Some(change) = changes.get_mut(*at) {
             change.state = ChangeState::NotStarted;
         }
+    }
+}
+
+/// Tells of those that ended without having been started.
+fn tell_of_unstarted(engine: &Engine, next: &Next) {
+    let held_up = next.held_up.iter().map(|_| ChangeState::HeldUp);
+    let not_started = next.not_started.iter().map(|_| ChangeState::NotStarted);
+    for state in held_up.chain(not_started) {
+        engine.inner.changes_told.tell(state);
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
+use proximity_domain::apply::ChangeState;
 use proximity_domain::ids::{ApplyId, HolderId, HostId, OperationId};
 use proximity_store::applies::ClaimableApply;
 use proximity_store::error::StoreError;
@@ -191,6 +192,14 @@ impl Applier {
         if tokio::time::timeout(LET_GO, giving).await.is_err() {
             tracing::warn!("applies could not be given back");
         }
+    }
+}
+
+impl Engine {
+    /// From now on `told` is told how each change of an apply ended that is carried out in this process, once that is committed. What was
+    /// never to be done is none. The first one that is set stays.
+    pub fn observe_changes(&self, told: impl Fn(ChangeState) + Send + Sync + 'static) {
+        self.inner.changes_told.set(told);
     }
 }
 

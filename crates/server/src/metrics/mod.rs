@@ -112,6 +112,8 @@ impl Metrics {
         let metrics = self.clone();
         engine.observe_plans(move |took| metrics.0.work.plan(took));
         let metrics = self.clone();
+        engine.observe_changes(move |state| metrics.0.work.change(state));
+        let metrics = self.clone();
         let reconciler = engine.reconciler();
         reconciler.observe_passes(move |end| metrics.0.work.pass(end));
     }
@@ -277,6 +279,7 @@ impl Inner {
         self.operations.register(registry);
         self.journals.register(registry);
         self.store.register_snapshots(registry);
+        self.work.register_changes(registry);
     }
 }
 

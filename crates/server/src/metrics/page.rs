@@ -26,8 +26,8 @@ Counters begin with the process. Labels come from closed lists, route templates,
 that their number stays bounded. A figure without samples yet is left out of the answer.
 
 A token with the scope `read` is answered too, as the API answers it elsewhere: `proximity_apps` counts the apps of its own account, and
-what tells of everybody's is left out: `proximity_cluster_unmanaged_containers`, `proximity_events_total`, `proximity_journal_…`,
-`proximity_operation…`, `proximity_snapshot…` and `proximity_step_failures_total`.
+what tells of everybody's is left out: `proximity_apply_changes_total`, `proximity_cluster_unmanaged_containers`,
+`proximity_events_total`, `proximity_journal_…`, `proximity_operation…`, `proximity_snapshot…` and `proximity_step_failures_total`.
 
 | name | type | labels | what |
 |---|---|---|---|

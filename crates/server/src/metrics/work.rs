@@ -1,4 +1,4 @@
-//! Figures of what the engine does by itself or takes long for: passes of the reconciliation, and plans.
+//! Figures of what the engine does by itself or takes long for: passes of the reconciliation, plans, and changes of applies.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use proximity_domain::apply::ChangeState;
 use proximity_engine::reconcile::PassEnd;
 
 use super::labels::Passed;
@@ -17,6 +18,7 @@ pub(super) struct WorkMetrics {
     passes: Family<Passed, Counter>,
     pass_times: Histogram,
     plan_times: Histogram,
+    changes: Family<Passed, Counter>,
 }
 
 impl Default for WorkMetrics {
@@ -25,6 +27,7 @@ impl Default for WorkMetrics {
             passes: Family::default(),
             pass_times: seconds(),
             plan_times: seconds(),
+            changes: Family::default(),
         }
     }
 }
@@ -48,6 +51,21 @@ impl WorkMetrics {
         );
     }
 
+    /// Those that tell of what becomes of everybody's apps.
+    pub(super) fn register_changes(&self, registry: &mut Registry) {
+        registry.register(
+            "apply_changes",
+            "Changes of applies that ended: done, failed, held_up (what it depends on failed), not_started (the apply was stopped)",
+            self.changes.clone(),
+        );
+    }
+
+    /// A change of an apply has ended so.
+    pub(super) fn change(&self, state: ChangeState) {
+        let result = state.label();
+        self.changes.get_or_create(&Passed { result }).inc();
+    }
+
     /// A pass has ended.
     pub(super) fn pass(&self, end: PassEnd) {
         let passed = Passed { result: end.result };
@@ -64,6 +82,12 @@ impl WorkMetrics {
     pub(super) fn show_all(&self) {
         for result in PassEnd::RESULTS {
             drop(self.passes.get_or_create(&Passed { result }));
+        }
+        // What has nothing to do never ends.
+        let ends = ChangeState::ALL.into_iter().filter(|state| state.is_over());
+        for state in ends.filter(|state| *state != ChangeState::Quiet) {
+            let result = state.label();
+            drop(self.changes.get_or_create(&Passed { result }));
         }
     }
 }

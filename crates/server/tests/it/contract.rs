@@ -1,7 +1,7 @@
 //! The contract as a whole: each operation succeeds once as documented, and refuses those who may not.
 
 mod adopted;
-mod applies;
+pub(crate) mod applies;
 mod audit;
 mod export;
 mod observed;

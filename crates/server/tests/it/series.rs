@@ -12,6 +12,7 @@ use proximity_store::records::Actor;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::contract::applies::{begun, document, ended};
 use crate::openmetrics::{figures_of, parse_by};
 use crate::support::live::live;
 use crate::support::world;
@@ -30,6 +31,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
 const CALLS: &[&str] = &["proximity_store_call"];
 /// What the series begin with of what the engine does.
 const WORK: &[&str] = &[
+    "proximity_apply_",
     "proximity_plan_",
     "proximity_reconcile_",
     "proximity_snapshot",
@@ -170,5 +172,47 @@ async fn real_openmetrics_a_pass_a_snapshot_and_a_plan_move_their_own_series() {
             "proximity_reconcile_passes_total{result=incomplete} +1",
             "proximity_reconcile_seconds_count{} +1",
         ]
+    );
+}
+
+/// One is done, one fails, for its name is taken before its turn comes, and one depends on that; and all of an apply that is stopped at
+/// once are not started.
+#[tokio::test]
+async fn real_openmetrics_each_change_of_an_apply_is_counted_by_how_it_ended() {
+    let live = live().await;
+    let texts = [
+        document("data", ", host: lab"),
+        document("other", ", host: lab"),
+        document("web", ", host: lab, depends_on: [data]"),
+    ];
+    let apply = begun(&live, &texts.concat()).await;
+    let data = json!({ "catalog_id": "beacon", "hostname": "data", "host": "lab" });
+    live.settled("POST", "/api/apps/", &data.to_string()).await;
+    let about = &["proximity_apply_"];
+    let before = samples(&live.router).await;
+    for result in ["done", "failed", "held_up", "not_started"] {
+        let name = format!("proximity_apply_changes_total{{result={result}}}");
+        assert_eq!(before[&name], 0.0, "{name}");
+    }
+    let over = ended(&live, &apply).await;
+    assert_eq!(over["state"], "failed", "{over}");
+    let after = samples(&live.router).await;
+    assert_eq!(
+        counted(&before, &after, about),
+        [
+            "proximity_apply_changes_total{result=done} +1",
+            "proximity_apply_changes_total{result=failed} +1",
+            "proximity_apply_changes_total{result=held_up} +1",
+        ]
+    );
+    let late = begun(&live, &document("late", ", host: lab")).await;
+    let stop = format!("/api/applies/{}/stop", late["id"].as_str().unwrap());
+    assert_eq!(live.send("POST", &stop, "").await.status, 202);
+    let stopped = ended(&live, &late).await;
+    assert_eq!(stopped["state"], "stopped", "{stopped}");
+    let last = samples(&live.router).await;
+    assert_eq!(
+        counted(&after, &last, about),
+        ["proximity_apply_changes_total{result=not_started} +1"]
     );
 }

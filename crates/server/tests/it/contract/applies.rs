@@ -7,7 +7,7 @@ use crate::support::live::{Live, live};
 
 const SECRET: &str = "correct-horse";
 
-pub(super) fn document(name: &str, more: &str) -> String {
+pub(crate) fn document(name: &str, more: &str) -> String {
     format!(
         "---\napiVersion: proximity/v1\nkind: App\nmetadata: {{name: {name}}}\nspec: {{catalog_id: beacon{more}}}\n"
     )
@@ -23,7 +23,7 @@ async fn plan(live: &Live, text: &str, prune: bool) -> String {
 }
 
 /// Starts the apply of a plan of this text, made anew where the cluster's list was told anew in between.
-pub(super) async fn begun(live: &Live, text: &str) -> Value {
+pub(crate) async fn begun(live: &Live, text: &str) -> Value {
     let begun = tokio::sync::Mutex::new(Value::Null);
     let is_begun = async || {
         let body = json!({ "plan_id": plan(live, text, false).await }).to_string();
@@ -39,7 +39,7 @@ pub(super) async fn begun(live: &Live, text: &str) -> Value {
 }
 
 /// Carries out what there is; gives the apply once it has ended.
-pub(super) async fn ended(live: &Live, apply: &Value) -> Value {
+pub(crate) async fn ended(live: &Live, apply: &Value) -> Value {
     let applier = Applier::new(live.world.engine.clone(), true);
     let applier = tokio::sync::Mutex::new(applier);
     let path = format!("/api/applies/{}", apply["id"].as_str().unwrap());
