@@ -18,6 +18,7 @@ pub mod notify;
 mod patience;
 pub mod policy;
 pub mod probe;
+mod reached;
 pub mod reconcile;
 pub mod route_sweep;
 pub mod saga;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::transport::https::Fingerprint;
-use crate::transport::{TransportError, wanted};
+use crate::transport::{TransportError, after_sending, wanted};
 use crate::wording;
 
 /// Result of a PVE call.
@@ -101,7 +101,10 @@ impl Error {
             TransportError::LoginRefused(reason) => Self::Unauthorized { call, reason },
             TransportError::SecondFactor(accepts) => Self::SecondFactor { call, accepts },
             // A read changes nothing, so it is never in doubt: it just was not answered.
-            TransportError::MaybeApplied(why) if is_read => Self::NotSent { call, why },
+            TransportError::MaybeApplied(why) if is_read => Self::NotSent {
+                call,
+                why: after_sending(why),
+            },
             TransportError::MaybeApplied(why) => Self::MaybeApplied { call, why },
         }
     }

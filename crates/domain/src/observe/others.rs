@@ -17,7 +17,8 @@ pub struct Others {
 }
 
 /// Somebody who answers as a member with quorum, or is online and says nothing in time, or is reached and silent without its being
-/// known which node that is, and whose list was not read whole: what it has beside the others is not known.
+/// known which node that is, or is reached and answers with an error or a refusal, and whose list was not read whole: what it has beside
+/// the others is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
     /// Who that is.

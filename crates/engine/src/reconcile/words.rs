@@ -15,6 +15,7 @@ use proximity_store::records::HostRecord;
 use tokio::time::{Instant, timeout_at};
 
 use super::look::{answered_by, complete, may_see, node_at, sight};
+use crate::reached::Reached;
 use crate::view::is_word_of;
 
 /// For who is in its cluster, with the connection that takes. More than one may take to connect (5 s): one that is not reached is
@@ -97,14 +98,14 @@ pub(crate) struct Word {
 pub(super) enum Heard {
     /// A node's word.
     Word(Box<Word>),
-    /// A node speaks for the cluster, and its list was not read.
+    /// A node speaks for the cluster, and its list was not read; or somebody is reached who does not say whether it does ([`Reached`]).
     Unread(Unread),
     /// It did not say in time who is in its cluster: whether it speaks for it is not known.
     Silent {
         /// There was time to ask it, and there were files.
         was_asked: bool,
     },
-    /// Nobody speaks for the cluster there, or it is the one whose word is at hand.
+    /// Nobody is reached there, or nobody who speaks for the cluster, or it is the one whose word is at hand.
     Nothing {
         /// No connection or answer came, and that took its time.
         is_late: bool,
@@ -116,8 +117,8 @@ pub(super) enum Heard {
 pub(crate) struct Words {
     /// Of each node that gave it.
     pub(crate) said: Vec<Word>,
-    /// Nodes that answer or are online by what another one says, and whoever is silent of whom it is not known which node it is: their
-    /// lists were not read.
+    /// Nodes that answer or are online by what another one says, whoever is silent of whom it is not known which node it is, and whoever is
+    /// reached and says nothing of use: their lists were not read.
     pub(crate) unread: Vec<Unread>,
 }
 
@@ -216,13 +217,29 @@ pub(super) fn silent_at(
     let whose = match known.and_then(|known| known.node.as_ref()) {
         Some(node) if is_online(node) => Whose::Node(node.clone()),
         Some(_) if known.and_then(node_at).is_some() => return None,
-        Some(_) | None => Whose::Address(known.map_or_else(
-            || format!("endpoint {}", endpoint.saturating_add(1)),
-            |known| known.url.clone(),
-        )),
+        Some(_) | None => Whose::Address(address(host, endpoint)),
     };
     let why = "it has not said in time who is in its cluster".to_owned();
     Some(Unread { whose, why })
+}
+
+/// What it means that somebody was reached at this endpoint, and did not say who is in its cluster, for this reason: whoever it is may
+/// have what the others lack, also where they have its node off.
+fn reached_at(host: &HostRecord, endpoint: usize, why: String) -> Unread {
+    let whose = match host.endpoints.get(endpoint).and_then(node_at) {
+        Some(node) => Whose::Node(node),
+        None => Whose::Address(address(host, endpoint)),
+    };
+    Unread { whose, why }
+}
+
+/// Where this endpoint is, for people.
+fn address(host: &HostRecord, endpoint: usize) -> String {
+    let known = host.endpoints.get(endpoint);
+    known.map_or_else(
+        || format!("endpoint {}", endpoint.saturating_add(1)),
+        |known| known.url.clone(),
+    )
 }
 
 /// What is said at each of these endpoints by others than `but`: at most three requests to each, a few at the same time, as long as
@@ -273,6 +290,11 @@ async fn hear_one(
         // For want of files here it was not asked, whoever is there.
         Ok(Err(PveError::NotSent { why, .. })) if says_out_of_files(&why) => return silent(false),
         Ok(Err(error)) => {
+            if let Some(reached) = Reached::of(&error) {
+                let unread = reached_at(host, endpoint, format!("{reached}: {error}"));
+                tracing::debug!(host = %host.label, endpoint, why = %unread.why, "it is reached");
+                return (endpoint, Heard::Unread(unread));
+            }
             let is_silent = matches!(error, PveError::NotSent { .. });
             let is_late = is_silent && begun.elapsed() >= QUICK;
             return nothing(error.to_string(), is_late);

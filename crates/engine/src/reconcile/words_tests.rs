@@ -25,6 +25,8 @@ struct Nodes {
     no_connection: Option<Duration>,
     /// Why it does not.
     why: &'static str,
+    /// What comes of asking the last of them who is in its cluster, in the place of its word.
+    last_says: Option<Result<RawResponse, TransportError>>,
     may_see: bool,
     under_way: AtomicUsize,
     most: AtomicUsize,
@@ -36,6 +38,7 @@ impl Nodes {
             takes: takes.to_vec(),
             no_connection: None,
             why: "no connection in time",
+            last_says: None,
             may_see: true,
             under_way: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
@@ -81,6 +84,12 @@ impl Transport for Nodes {
         {
             sleep(within).await;
             return Err(TransportError::NotSent(self.why.to_owned()));
+        }
+        if let Some(says) = &self.last_says
+            && endpoint + 1 == self.takes.len()
+            && request.path == "/cluster/status"
+        {
+            return says.clone();
         }
         let Some(takes) = self.takes[endpoint] else {
             return std::future::pending().await;
@@ -165,6 +174,55 @@ async fn who_answers_and_is_late_with_its_list_is_told_from_who_is_away() {
     assert_eq!(unread.whose.as_str(), "pve2");
     assert_eq!(unread.why, "the list has not come within 8 s");
     assert_eq!(word.by.as_str(), "pve4");
+}
+
+/// What a node says that is reached and does not say who is in its cluster, and how that is told.
+fn of_no_use() -> [(Result<RawResponse, TransportError>, &'static str); 4] {
+    let answer = |status, reason: &str, body: &'static str| {
+        Ok(RawResponse {
+            status,
+            reason: reason.to_owned(),
+            body: body.into(),
+        })
+    };
+    let broke_off = TransportError::MaybeApplied("the answer broke off".to_owned());
+    [
+        (
+            answer(401, "authentication failure", ""),
+            "it is reached, and does not take our token: ",
+        ),
+        (
+            answer(500, "ipcc_send_rec failed", r#"{"data":null}"#),
+            "it is reached, and answers with an error: ",
+        ),
+        (
+            answer(200, "OK", r#"{"data":[{"type":"#),
+            "it is reached, and answers with an error: ",
+        ),
+        (Err(broke_off), "it is reached, and gives no answer: "),
+    ]
+}
+
+/// It may have what the others lack, also where they have it off: away is who is not reached.
+#[tokio::test(start_paused = true)]
+async fn whoever_is_reached_and_says_nothing_of_use_is_not_taken_for_away() {
+    let mut host = host(2);
+    for (says, told) in of_no_use() {
+        let mut nodes = Nodes::new(&[AT_ONCE_THERE, AT_ONCE_THERE]);
+        nodes.last_says = Some(says);
+        let nodes = Arc::new(nodes);
+        host.endpoints[1].node = Some("pve2".parse().unwrap());
+        let at_it = words(&host, &nodes, Duration::ZERO).await;
+        let [unread] = at_it.unread.as_slice() else {
+            panic!("{told}: {:?}", at_it.unread)
+        };
+        assert_eq!(unread.whose, Whose::Node("pve2".parse().unwrap()));
+        assert!(unread.why.starts_with(told), "{unread:?}");
+        host.endpoints[1].node = None;
+        let at_it = words(&host, &nodes, Duration::ZERO).await;
+        let address = Whose::Address("https://pve2:8006".to_owned());
+        assert_eq!(at_it.unread[0].whose, address, "{told}");
+    }
 }
 
 /// Nothing was asked: whoever is there may have what the others lack.

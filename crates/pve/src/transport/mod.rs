@@ -147,6 +147,25 @@ pub fn says_out_of_files(text: &str) -> bool {
     text.contains(OUT_OF_FILES)
 }
 
+/// What a failure says when at least a part of the request was sent ([`TransportError::MaybeApplied`]).
+const SENT: &str = "no answer after the request was sent";
+
+/// Whether the failure of a read at one endpoint, as text, came after a part of it was sent: somebody was reached there. Of several
+/// endpoints it is said of any.
+#[must_use]
+pub fn says_sent(text: &str) -> bool {
+    text.contains(SENT)
+}
+
+/// The reason of a failure that came after a part of the request was sent, saying so.
+pub(crate) fn after_sending(why: String) -> String {
+    if says_sent(&why) {
+        why
+    } else {
+        format!("{SENT}: {why}")
+    }
+}
+
 /// What is said of an endpoint that is none.
 #[must_use]
 pub fn no_endpoint(endpoint: usize) -> TransportError {
@@ -243,6 +262,17 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_read_that_was_sent_is_known_by_its_text() {
+        let why = || "it broke off".to_owned();
+        let sent = TransportError::MaybeApplied(why()).to_string();
+        assert!(says_sent(&sent), "{sent}");
+        assert_eq!(after_sending(why()), sent);
+        assert_eq!(after_sending(sent.clone()), sent, "it is said once");
+        let not_sent = TransportError::NotSent(why()).to_string();
+        assert!(!says_sent(&not_sent), "{not_sent}");
+    }
 
     #[test]
     fn a_request_shows_no_value_of_its_parameters() {

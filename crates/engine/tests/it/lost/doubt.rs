@@ -270,6 +270,48 @@ async fn nothing_is_given_up_while_a_node_that_answers_gives_no_list() {
     assert!(is_live(&w, &web).await);
 }
 
+/// The others have it off, and it is reached at its own address all the same: it does not take our token, or answers with an error.
+#[tokio::test]
+async fn a_node_that_is_reached_is_not_given_up_whatever_it_answers() {
+    for (status, told) in [
+        (401, "does not take our token"),
+        (500, "answers with an error"),
+    ] {
+        let mut w = world().await;
+        let (web, _) = deployed(&w, "web", "pve2").await;
+        w.stop_worker().await.unwrap();
+        let off = rows_of("/cluster/status", |row| {
+            if row["name"] == "pve2" {
+                row["online"] = json!(0);
+            }
+        });
+        w.pve.distort(Some(Arc::new(
+            move |request: &Request,
+                  answer: Result<RawResponse, TransportError>|
+                  -> Result<RawResponse, TransportError> {
+                let answer = off(request, answer)?;
+                if request.path != "/cluster/status" {
+                    return Ok(answer);
+                }
+                let told: Value = serde_json::from_slice(&answer.body).unwrap();
+                let mut rows = told["data"].as_array().unwrap().iter();
+                if rows.any(|row| row["local"] == 1 && row["name"] == "pve2") {
+                    return Ok(RawResponse {
+                        status,
+                        reason: "in trouble".to_owned(),
+                        body: Vec::new().into(),
+                    });
+                }
+                Ok(answer)
+            },
+        )));
+        let (code, said) = refused(&w).await;
+        assert_eq!(code, "node_in_use");
+        assert!(said.contains(told), "{said}");
+        assert!(is_live(&w, &web).await);
+    }
+}
+
 /// Somebody deleted the cluster's files of a member that is off.
 #[tokio::test]
 async fn what_no_list_has_of_a_node_that_is_off_is_shown_as_that() {

@@ -169,3 +169,74 @@ async fn rights_that_were_not_read_are_not_told_as_lacking() {
     assert!(!l.is_live(&app).await);
     l.assert_sound().await;
 }
+
+/// What comes of asking this node itself who is in its cluster, in the place of its word; the others' words are as they are.
+fn at_node(node: &'static str, says: Result<RawResponse, TransportError>) -> Arc<Distort> {
+    Arc::new(
+        move |request: &Request,
+              answer: Result<RawResponse, TransportError>|
+              -> Result<RawResponse, TransportError> {
+            if request.path != "/cluster/status" {
+                return answer;
+            }
+            let told: Value = serde_json::from_slice(&answer.as_ref().unwrap().body).unwrap();
+            let mut rows = told["data"].as_array().unwrap().iter();
+            let is_its = rows.any(|row| row["local"] == 1 && row["name"] == node);
+            if is_its { says.clone() } else { answer }
+        },
+    )
+}
+
+/// Its own node is reached, and does not take our token, answers with an error, or breaks off: it may have what the others lack.
+#[tokio::test]
+async fn nothing_is_gone_while_a_node_that_is_reached_does_not_say_who_is_in_its_cluster() {
+    let answer = |status, reason: &str| {
+        Ok(RawResponse {
+            status,
+            reason: reason.to_owned(),
+            body: r#"{"data":null}"#.into(),
+        })
+    };
+    let broke_off = TransportError::MaybeApplied("the connection broke off".to_owned());
+    for (says, told) in [
+        (answer(401, "authentication failure"), "does not take our token"),
+        (answer(500, "ipcc_send_rec failed"), "answers with an error"),
+        (Err(broke_off), "gives no answer"),
+    ] {
+        let l = Looked::new().await;
+        let (app, vmid) = l.deployed("web").await;
+        l.delete_by_hand(vmid).await;
+        l.w.pve.distort(Some(at_node("pve2", says)));
+        let report = l.looks(4).await.result;
+        assert_eq!((report.orphans_found, report.orphans_purged), (0, 0));
+        let said = report.errors.join("\n");
+        let named = format!("the list of the node pve2 was not read (it is reached, and {told}: ");
+        assert!(said.contains(&named), "{said}");
+        assert!(l.is_live(&app).await);
+        l.w.pve.distort(None);
+        l.clock.pass(60_000);
+        assert_eq!(l.pass().await.result.orphans_purged, 1, "{told}");
+        assert!(!l.is_live(&app).await);
+        l.assert_sound().await;
+    }
+}
+
+/// Two lists that are read stand in for it, as for one that hangs.
+#[tokio::test]
+async fn a_node_that_is_reached_in_vain_keeps_what_was_on_another_one_from_nothing() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    l.delete_by_hand(vmid).await;
+    let refused = RawResponse {
+        status: 401,
+        reason: "authentication failure".to_owned(),
+        body: Vec::new().into(),
+    };
+    l.w.pve.distort(Some(at_node("pve3", Ok(refused))));
+    assert_eq!(l.looks(3).await.result.orphans_purged, 1);
+    let told = l.evidence().await;
+    let lists = "the lists of pve1, pve2 lack it, that of pve3 was not read;";
+    assert!(told.starts_with(lists), "{told}");
+    assert!(!l.is_live(&app).await);
+    l.assert_sound().await;
+}

@@ -67,6 +67,10 @@ pub(super) struct EndpointFacts {
 pub(super) enum Answer {
     /// Median of the times, in microseconds. Any answer of PVE's is one, also a refusal.
     After(u64),
+    /// The same, where it does not take our token, and what it says.
+    RefusesToken(u64, String),
+    /// It is reached, and answers with an error or not at all, as is said.
+    Fails(String),
     /// Its certificate is not trusted, so nothing was sent.
     Untrusted(String),
     /// Nobody, or not in time.

@@ -164,6 +164,7 @@ codes! {
     AuditUnread "audit_unread" Unknown "The audit could not be read." "Read the reason."
     EndpointAnswers "endpoint_answers" Ok "An endpoint answers; the time is the median of three small calls." ""
     EndpointSilent "endpoint_silent" Warning "An endpoint does not answer; others do." "See that the node is up and runs `pveproxy`, and that no firewall is in between."
+    EndpointFails "endpoint_fails" Warning "An endpoint is reached, and answers with an error, breaks off, or does not take a token that others take; others answer." "See on that node what `pveproxy`, `pvedaemon` and `pve-cluster` say (`journalctl`)."
     HostUnreachable "host_unreachable" Fault "No endpoint of the host answers." "As `endpoint_silent`, for any one of them."
     CertificateGood "certificate_good" Ok "The certificate is the recorded one, or an authority vouches for it, and it is good for 30 days or more." ""
     CertificateEndsSoon "certificate_ends_soon" Warning "The certificate ends within 30 days." "Renew it on the node: `pvecm updatecerts --force`, or by ACME. With another endpoint that answers, a renewed one is learned within a minute; else trust it with: `proximity hosts trust`."

@@ -26,6 +26,7 @@ use super::node::NodeLook;
 use crate::cluster::Cluster;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::reached::Reached;
 use crate::view;
 
 mod guests;
@@ -214,22 +215,32 @@ fn recorded(record: &HostRecord) -> Vec<(HostToken, BTreeSet<TokenPurpose>)> {
 
 /// Asks an endpoint a few times; the first call makes the connection, the others use it.
 async fn timed(read: &ReadClient) -> Answer {
-    let mut times = Vec::new();
+    let (mut times, mut refused) = (Vec::new(), None);
     for _ in 0..CALLS {
         let begun = Instant::now();
         match timeout(PATIENCE, read.version()).await {
             Err(_) => return Answer::None(too_long()),
             Ok(Err(PveError::Untrusted { why, .. })) => return Answer::Untrusted(why),
-            Ok(Err(e @ (PveError::NotSent { .. } | PveError::MaybeApplied { .. }))) => {
-                return Answer::None(e.to_string());
-            }
-            // A refusal is an answer: whether the token is good is told of the token.
-            Ok(_) => times.push(begun.elapsed()),
+            Ok(Err(e)) => match Reached::of(&e) {
+                Some(Reached::Errs | Reached::BreaksOff) => return Answer::Fails(e.to_string()),
+                // A refusal is an answer: whether the token is good is told of the token, unless others take it.
+                Some(Reached::RefusesToken) => {
+                    times.push(begun.elapsed());
+                    refused = Some(e.to_string());
+                }
+                Some(Reached::Refuses) => times.push(begun.elapsed()),
+                None => return Answer::None(e.to_string()),
+            },
+            Ok(Ok(_)) => times.push(begun.elapsed()),
         }
     }
     times.sort_unstable();
     let median = times.get(CALLS / 2).copied().unwrap_or_default();
-    Answer::After(u64::try_from(median.as_micros()).unwrap_or(u64::MAX))
+    let us = u64::try_from(median.as_micros()).unwrap_or(u64::MAX);
+    match refused {
+        Some(why) => Answer::RefusesToken(us, why),
+        None => Answer::After(us),
+    }
 }
 
 /// What a token says of itself: on all paths, and on each where something is due.

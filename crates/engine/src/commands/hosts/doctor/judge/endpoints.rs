@@ -9,32 +9,52 @@ use super::super::pveum::word;
 use super::{Judge, SOON_S, days_to};
 
 const LOOK: &str = "see that the node is up and runs pveproxy (systemctl status pveproxy), and that no firewall is in between";
+const FAILS: &str = "see what pveproxy and pvedaemon say on that node: journalctl -u pveproxy -u pvedaemon";
+const STANDS_STILL: &str = "see on that node whether its copy of the cluster's files stands still, and its clock: \
+                            journalctl -u pve-cluster, timedatectl";
 const RENEW: &str = "renew it on the node: pvecm updatecerts --force && systemctl reload pveproxy (or by ACME, if it came that way)";
 const COMPARE: &str = "on the node: pvenode cert info; if it does not name the fingerprint that is shown, somebody else answers there, and nothing is to be done here";
 
 pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
-    let answers = |e: &&EndpointFacts| matches!(e.answer, Answer::After(_));
-    let any = facts.endpoints.iter().any(|e| answers(&e));
+    let takes_token = |e: &EndpointFacts| matches!(e.answer, Answer::After(_));
+    let answers = |e: &EndpointFacts| takes_token(e) || matches!(e.answer, Answer::RefusesToken(..));
+    let any_takes_it = facts.endpoints.iter().any(takes_token);
+    let any = facts.endpoints.iter().any(answers);
     for endpoint in &facts.endpoints {
         let subject = subject(endpoint);
         match &endpoint.answer {
-            Answer::After(us) => {
+            Answer::RefusesToken(_, why) if any_takes_it => {
+                let what = format!(
+                    "it is reached, and does not take a token that others take: {}",
+                    bare(endpoint, why)
+                );
+                judge.say(Code::EndpointFails, subject, what, [STANDS_STILL.to_owned()]);
+            }
+            // Where nobody takes the token, that is told of the token.
+            Answer::After(us) | Answer::RefusesToken(us, _) => {
                 let what = format!("it answers, in {} ms", thousandths(*us));
                 judge.say(Code::EndpointAnswers, subject, what, []);
+            }
+            Answer::Fails(why) if any => {
+                let what = format!(
+                    "it is reached, and fails, while others answer: {}",
+                    bare(endpoint, why)
+                );
+                judge.say(Code::EndpointFails, subject, what, [FAILS.to_owned()]);
             }
             Answer::None(why) if any => {
                 let what = format!("it does not answer, others do: {}", bare(endpoint, why));
                 judge.say(Code::EndpointSilent, subject, what, [LOOK.to_owned()]);
             }
             // What is wrong is told of its certificate.
-            Answer::Untrusted(_) | Answer::None(_) => {}
+            Answer::Untrusted(_) | Answer::Fails(_) | Answer::None(_) => {}
         }
         certificate(facts, endpoint, any, judge);
     }
     if !any {
         let whys = facts.endpoints.iter().map(|e| match &e.answer {
-            Answer::After(_) => String::new(),
-            Answer::Untrusted(why) | Answer::None(why) => {
+            Answer::After(_) | Answer::RefusesToken(..) => String::new(),
+            Answer::Untrusted(why) | Answer::Fails(why) | Answer::None(why) => {
                 format!("{}: {}", e.endpoint.url, bare(e, why))
             }
         });

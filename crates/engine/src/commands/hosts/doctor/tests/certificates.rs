@@ -8,6 +8,24 @@ fn endpoints_and_certificates() {
         when(|f| f.endpoints[1].answer = Answer::None(no())),
         [Code::EndpointSilent]
     );
+    assert_eq!(
+        when(|f| f.endpoints[1].answer = Answer::Fails(no())),
+        [Code::EndpointFails]
+    );
+    let one_refuses = |f: &mut Facts| f.endpoints[1].answer = Answer::RefusesToken(3_400, no());
+    assert_eq!(when(one_refuses), [Code::EndpointFails]);
+    let nobody_takes_it = |f: &mut Facts| {
+        f.endpoints
+            .iter_mut()
+            .for_each(|e| e.answer = Answer::RefusesToken(3_400, no()))
+    };
+    assert_eq!(when(nobody_takes_it), [], "that is told of the token");
+    let all_fail = |f: &mut Facts| {
+        f.endpoints
+            .iter_mut()
+            .for_each(|e| e.answer = Answer::Fails(no()))
+    };
+    assert_eq!(when(all_fail), [Code::HostUnreachable]);
     let both = |f: &mut Facts| {
         f.endpoints
             .iter_mut()
