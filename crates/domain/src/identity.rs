@@ -84,13 +84,12 @@ pub enum Judgement {
     Conflict(Conflict),
 }
 
-/// What is known of a number since its container was verified last.
+/// What is known of a number since its container was verified last. What came after that is not told by the wall clock alone, which may
+/// have been set; where it cannot be told, it is taken to have come after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
-    /// When its container was verified last.
-    pub verified_at: Timestamp,
-    /// The last complete list without the number, if there ever was one.
-    pub missed_at: Option<Timestamp>,
+    /// A complete list was without the number since.
+    pub is_missed: bool,
     /// What the nodes' task lists show.
     pub tasks: Tasks,
 }
@@ -127,7 +126,7 @@ impl History {
     /// # Errors
     /// [`NotLearned`]: it is a conflict.
     pub fn explains(&self) -> Result<(), NotLearned> {
-        if self.missed_at.is_some_and(|at| at >= self.verified_at) {
+        if self.is_missed {
             return Err(NotLearned::Missed);
         }
         match &self.tasks {
@@ -276,8 +275,7 @@ mod tests {
 
     fn quiet() -> History {
         History {
-            verified_at: Timestamp(1_000),
-            missed_at: None,
+            is_missed: false,
             tasks: Tasks::Quiet,
         }
     }
@@ -340,13 +338,8 @@ mod tests {
     #[test]
     fn only_a_quiet_history_explains_a_change() {
         assert_eq!(quiet().explains(), Ok(()));
-        let early = History {
-            missed_at: Some(Timestamp(999)),
-            ..quiet()
-        };
-        assert_eq!(early.explains(), Ok(()), "before it was verified");
         let missed = History {
-            missed_at: Some(Timestamp(1_000)),
+            is_missed: true,
             ..quiet()
         };
         assert_eq!(missed.explains(), Err(NotLearned::Missed));

@@ -14,7 +14,7 @@ use super::create_app::upstream;
 use crate::cluster::{Cluster, observed};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::reconcile::{Site, evidence};
+use crate::reconcile::Site;
 
 /// What a person says to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,14 +155,14 @@ impl Engine {
             Judgement::Learned(drifted) => (drifted, true),
             Judgement::Drifted(drifted) => (drifted, false),
         };
-        let looks = self.store().guest_looks(guest.id()).await?;
-        let since = looks.verified_at.unwrap_or(app.created_at);
         let site = Site {
             host: cluster.host().clone(),
             read: cluster.read().clone(),
             on_this_machine: cluster.is_on_this_machine(),
         };
-        let (tasks, untold) = match evidence(&site, place.vmid, since).await {
+        let of_it = (app.id, guest.id(), place.vmid);
+        let evidence = self.reconciler().evidence(&site, of_it, app.created_at);
+        let (tasks, untold) = match evidence.await? {
             Tasks::Quiet => (Vec::new(), None),
             Tasks::Found(upids) => (upids, None),
             Tasks::Unreadable(why) => (Vec::new(), Some(why)),

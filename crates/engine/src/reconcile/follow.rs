@@ -288,12 +288,16 @@ impl Reconciler {
     /// list's word on their power counts only after a read of their identity, which the sweep does next.
     pub(super) fn lose(&self, cluster: &Seen, faces: &mut Faces) {
         let inventory = &cluster.inventory;
-        let mut lost = Vec::new();
+        let (mut lost, mut missed) = (Vec::new(), Vec::new());
         for guest in cluster.guests.iter() {
             let (id, place) = (guest.watched.guest, &guest.watched.place);
-            if !matches!(inventory.sight(place), Sighting::Here(_)) {
-                lost.push(id);
-                continue;
+            match inventory.sight(place) {
+                Sighting::Here(_) => {}
+                sighting => {
+                    lost.push(id);
+                    missed.extend((sighting == Sighting::Missing).then_some(id));
+                    continue;
+                }
             }
             // Adopted ones people put into pools as they like, and of ours that is told.
             let pool = inventory.pool(place.vmid).filter(|_| !guest.adopted);
@@ -308,6 +312,7 @@ impl Reconciler {
             }
         }
         self.verified.lose(lost, cluster.answered);
+        self.verified.miss(missed, cluster.answered);
     }
 
     /// Whether the list's word on this guest's power counts by itself.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use proximity_domain::event::EventKind;
 use proximity_domain::guest::{Conflict, ObservedContainer};
 use proximity_domain::identity::{Drifted, History, Judgement, Tasks};
-use proximity_domain::ids::Vmid;
+use proximity_domain::ids::{AppId, GuestId, Vmid};
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::NodeSeen;
 use proximity_domain::recorded::RecordedGuest;
@@ -16,6 +16,7 @@ use proximity_pve::task::{TaskFilter, TaskOutcome, TaskRow, TaskSource};
 use proximity_pve::upid::Upid;
 use proximity_store::effects::NewEvent;
 use proximity_store::observation::WatchedGuest;
+use proximity_store::views::OperationFilter;
 use serde_json::json;
 
 use super::patience::very_patiently;
@@ -31,6 +32,12 @@ const MOVES: [&str; 2] = ["vzmigrate", "vzmtunnel"];
 const TASKS: u32 = 500;
 /// Clocks of nodes and ours may differ by so much, seconds.
 const CLOCKS_APART_S: i64 = 60;
+/// So many of an app's newest operations are looked through for tasks of ours.
+const LOOKED_BACK: u32 = 50;
+/// Said of a container that was not verified since the server started, where no task of ours tells since when it is what is recorded: the
+/// moments on record are of a clock that may have been set.
+const UNTOLD: &str =
+    "it was not verified since the server started, and no task of ours on record tells what came after that";
 /// Reading the tasks of others takes this.
 const AUDIT: &str = "Sys.Audit";
 
@@ -88,16 +95,67 @@ impl Reconciler {
         guest: &WatchedGuest,
     ) -> Result<History, EngineError> {
         let watched = &guest.watched;
-        let kept = self.store.guest_looks(watched.guest).await?;
-        let verified_at = self.verified.newest(watched.guest).max(kept.verified_at);
-        let tasks = match verified_at {
-            None => Tasks::Unreadable("it was never verified".to_owned()),
-            Some(since) => tasks_since(read, nodes, watched.place.vmid, since).await,
+        let (id, vmid) = (watched.guest, watched.place.vmid);
+        let own = self.own_tasks(watched.app, vmid).await?;
+        let (since, is_missed) = match self.since_in_process(id) {
+            Some(since) => (Some(since), self.verified.is_missed(id)),
+            None => {
+                let kept = self.store.guest_looks(id).await?;
+                let since = began(&own).filter(|_| kept.verified_at.is_some());
+                let is_missed = kept.missed_at.is_some() || self.verified.is_missed(id);
+                (since, is_missed)
+            }
         };
-        Ok(History {
-            verified_at: verified_at.unwrap_or_default(),
-            missed_at: kept.missed_at,
-            tasks,
+        let tasks = match since {
+            None => Tasks::Unreadable(UNTOLD.to_owned()),
+            Some(since) => but_for(&own, tasks_since(read, nodes, vmid, since).await),
+        };
+        Ok(History { is_missed, tasks })
+    }
+
+    fn since_in_process(&self, guest: GuestId) -> Option<Timestamp> {
+        self.verified.since(guest, self.clock.now(), self.moment())
+    }
+
+    /// The tasks of ours about this number that are on record of its app, but for those that destroyed. Each was begun after a look that
+    /// showed the recorded container, and is in its node's own order among all others, whatever our clock said.
+    async fn own_tasks(&self, app: AppId, vmid: Vmid) -> Result<Vec<Upid>, EngineError> {
+        let filter = OperationFilter {
+            app: Some(app),
+            limit: LOOKED_BACK,
+            ..OperationFilter::default()
+        };
+        let (mut own, number) = (Vec::new(), vmid.to_string());
+        for operation in self.store.operations(filter).await? {
+            for step in self.store.steps(operation.id).await? {
+                let upid = step.upid.and_then(|text| text.parse::<Upid>().ok());
+                let is_of_it = |upid: &Upid| upid.id() == number && upid.kind() != "vzdestroy";
+                own.extend(upid.filter(is_of_it));
+            }
+        }
+        Ok(own)
+    }
+
+    /// What the task lists of all nodes of a cluster that is seen whole show of a guest's number since its container was verified last, or
+    /// since this moment where that cannot be told.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn evidence(
+        &self,
+        site: &Site,
+        (app, guest, vmid): (AppId, GuestId, Vmid),
+        otherwise: Timestamp,
+    ) -> Result<Tasks, EngineError> {
+        let own = self.own_tasks(app, vmid).await?;
+        let since = self.since_in_process(guest).or_else(|| began(&own));
+        let since = since.unwrap_or(otherwise);
+        Ok(match look::look(site).await {
+            Ok(inventory) => {
+                let tasks = tasks_since(&site.read, inventory.nodes(), vmid, since).await;
+                but_for(&own, tasks)
+            }
+            Err(why) => Tasks::Unreadable(why),
         })
     }
 
@@ -158,11 +216,22 @@ impl Reconciler {
     }
 }
 
-/// What the task lists of all nodes of a cluster that is seen whole show of a number since this moment.
-pub(crate) async fn evidence(site: &Site, vmid: Vmid, since: Timestamp) -> Tasks {
-    match look::look(site).await {
-        Ok(inventory) => tasks_since(&site.read, inventory.nodes(), vmid, since).await,
-        Err(why) => Tasks::Unreadable(why),
+/// When the newest of these began, by its node's clock; `None`: there is none.
+fn began(own: &[Upid]) -> Option<Timestamp> {
+    let newest = own.iter().map(Upid::start_s).max()?;
+    let ms = i64::try_from(newest).unwrap_or(i64::MAX);
+    Some(Timestamp(ms.saturating_mul(1_000)))
+}
+
+/// The same tasks but for our own.
+fn but_for(own: &[Upid], tasks: Tasks) -> Tasks {
+    let Tasks::Found(mut found) = tasks else {
+        return tasks;
+    };
+    found.retain(|text| own.iter().all(|upid| upid.as_str() != text));
+    match found.is_empty() {
+        true => Tasks::Quiet,
+        false => Tasks::Found(found),
     }
 }
 
@@ -308,6 +377,25 @@ async fn tasks_seen(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn upid(start_s: u32, kind: &str) -> Upid {
+        let text = format!("UPID:pve1:000002F5:0006BA26:{start_s:08X}:{kind}:101:root@pam!gold:");
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_newest_task_of_ours_tells_since_when_and_ours_made_no_other_one() {
+        assert_eq!(began(&[]), None);
+        let own = [upid(20, "vzstart"), upid(10, "vzcreate")];
+        assert_eq!(began(&own), Some(Timestamp(20_000)));
+        let (ours, theirs) = (own[1].as_str(), upid(30, "vzcreate"));
+        let found = |all: &[&str]| Tasks::Found(all.iter().map(ToString::to_string).collect());
+        let both = but_for(&own, found(&[ours, theirs.as_str()]));
+        assert_eq!(both, found(&[theirs.as_str()]));
+        assert_eq!(but_for(&own, found(&[ours])), Tasks::Quiet);
+        let unread = || Tasks::Unreadable("pve2 is offline".to_owned());
+        assert_eq!(but_for(&own, unread()), unread());
+    }
 
     /// One that went to another cluster and was deleted here leaves its number to a clone, which no task of that number tells.
     #[test]

@@ -66,7 +66,7 @@ use crate::error::EngineError;
 use addresses::Addresses;
 pub(crate) use documents::{KEY, actual, power_of, sides_of};
 use doubtful::Doubtful;
-pub(crate) use identify::{evidence, tasks_lately};
+pub(crate) use identify::tasks_lately;
 pub(crate) use look::{direct, sight};
 pub use outcome::{
     ANOMALOUS_LINE, BrakeView, EXPECTED_LINE, OrphanView, PassEnd, ReconcileReport, ReconcileResult,

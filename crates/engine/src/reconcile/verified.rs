@@ -20,6 +20,8 @@ struct Moments {
     shown: Option<Monotonic>,
     /// When the newest look that did not show it in its place had ended.
     lost: Option<Monotonic>,
+    /// When the newest look that did not have its number at all had ended.
+    missed: Option<Monotonic>,
 }
 
 /// When guests were verified in this process.
@@ -48,6 +50,34 @@ impl Verified {
         for guest in lost {
             guests.entry(guest).or_default().lost = Some(ended);
         }
+    }
+
+    /// A complete look that had `ended` then did not have their numbers at all.
+    pub(super) fn miss(&self, missed: impl IntoIterator<Item = GuestId>, ended: Monotonic) {
+        let mut guests = self.lock();
+        for guest in missed {
+            guests.entry(guest).or_default().missed = Some(ended);
+        }
+    }
+
+    /// Whether a complete look was without its number since it was verified last, in this process.
+    pub(super) fn is_missed(&self, guest: GuestId) -> bool {
+        let moments = self.lock().get(&guest).copied().unwrap_or_default();
+        moments.missed.is_some() && moments.missed >= moments.shown
+    }
+
+    /// When it was verified last in this process, by the wall clock as it was then and as it is `now`, which is `moment` by the clock that
+    /// nobody sets: the earlier of both, for one of them was set between.
+    pub(super) fn since(
+        &self,
+        guest: GuestId,
+        now: Timestamp,
+        moment: Monotonic,
+    ) -> Option<Timestamp> {
+        let moments = self.lock().get(&guest).copied()?;
+        let (newest, shown) = (moments.newest?, moments.shown?);
+        let passed_ms = i64::try_from(moment.since_ms(shown)).unwrap_or(i64::MAX);
+        Some(newest.min(Timestamp(now.0.saturating_sub(passed_ms))))
     }
 
     /// When it did last, in this process.
@@ -113,6 +143,35 @@ mod tests {
         assert_eq!(verified.due(|_| true), [guest]);
         assert_eq!(verified.due(|_| false), []);
         assert_eq!(verified.newest(guest), None, "it is on record no more");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_makes_nothing_later_than_it_was() {
+        let guest = GuestId(Uuid::from_u128(1));
+        let verified = Verified::default();
+        let since = |now| verified.since(guest, Timestamp(now), Monotonic(2_000));
+        assert_eq!(since(0), None, "never");
+        verified.note(guest, Timestamp(10_000), Monotonic(1_000));
+        assert_eq!(since(11_000), Some(Timestamp(10_000)));
+        // An hour back, and forward, in the second that has passed.
+        assert_eq!(since(11_000 - 3_600_000), Some(Timestamp(-3_590_000)));
+        assert_eq!(since(11_000 + 3_600_000), Some(Timestamp(10_000)));
+    }
+
+    #[test]
+    fn a_number_that_was_missed_is_so_until_its_container_is_verified_again() {
+        let guest = GuestId(Uuid::from_u128(1));
+        let verified = Verified::default();
+        assert!(!verified.is_missed(guest));
+        verified.note(guest, Timestamp(0), Monotonic(5));
+        verified.lose([guest], Monotonic(6));
+        assert!(!verified.is_missed(guest), "it is elsewhere");
+        verified.miss([guest], Monotonic(7));
+        assert!(verified.is_missed(guest));
+        verified.note(guest, Timestamp(0), Monotonic(6));
+        assert!(verified.is_missed(guest), "asked before that look ended");
+        verified.note(guest, Timestamp(0), Monotonic(8));
+        assert!(!verified.is_missed(guest));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Whose a container is its configuration says: the slow sweep reads each in turn, and what is not the recorded one is told
 //! of once and gets no call.
 
+mod clock;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
