@@ -1,4 +1,4 @@
-//! R9, R10, R14, R15: the real reconciler over very many records and a cluster that does not say the whole truth, and the real
+//! R9, R10, R10-quiet, R14, R15: the real reconciler over very many records and a cluster that does not say the whole truth, and the real
 //! janitor.
 
 use std::time::Duration;
@@ -56,6 +56,30 @@ pub(super) const SHRINK: Figure = Figure {
             value: format!("{faults}/{cases}"),
             unit: "faults/cases",
             reached: faults == 0 && cases > 0,
+            raw: found,
+        })
+    },
+};
+
+/// Loops at rest.
+pub(super) const QUIET: Figure = Figure {
+    id: "R10-quiet",
+    shows: "changing calls and commits in cycles of every loop over apps at rest, one of them in conflict and told of",
+    goal: "0 and 0 in 100 cycles (quick: in 20)",
+    binaries: &[Binary::Guarded],
+    prepare,
+    needs_root: false,
+    in_tests: false,
+    full_limit: Duration::from_secs(600),
+    measure: |bench| {
+        let cycles = if bench.mode.quick { "20" } else { "100" };
+        let found = ask(bench, "quiet", &["--cases", cycles])?;
+        let (calls, commits) = (number(&found, "calls")?, number(&found, "commits")?);
+        let cycles = number(&found, "cycles")?;
+        Ok(Measured {
+            value: format!("{calls}/{commits}/{cycles}"),
+            unit: "changing calls/commits/cycles",
+            reached: calls + commits == 0 && cycles > 0,
             raw: found,
         })
     },

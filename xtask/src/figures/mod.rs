@@ -117,6 +117,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     doctrine::PARTIAL,
     pairs::FIGURE,
     doctrine::SHRINK,
+    doctrine::QUIET,
     doctrine::JANITOR,
     doctrine::BRAKE,
 ];

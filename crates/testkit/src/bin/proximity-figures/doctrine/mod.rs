@@ -1,4 +1,4 @@
-//! R2, R3, R9, R10, R11, R14, R15: the real reconciler over the real client, an emulated cluster with very many containers, and as many records.
+//! R2, R3, R9, R10, R10-quiet, R11, R14, R15: the real reconciler over the real client, an emulated cluster with very many containers, and as many records.
 
 mod brake;
 mod calls;
@@ -7,6 +7,7 @@ mod janitor;
 mod lanes;
 mod loss;
 mod partial;
+mod quiet;
 mod recovery;
 mod shrink;
 mod stand;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Partial(Args),
     /// R10: rights that shrink, and what is written when they are back.
     Shrink(Args),
+    /// R10-quiet: every loop at rest.
+    Quiet(Args),
     /// R15: too many containers at once.
     Brake(Args),
     /// R14: the janitor, over and over.
@@ -56,6 +59,7 @@ pub(crate) async fn run(command: Command) -> Result<()> {
     match command {
         Command::Partial(args) => partial::run(&args).await,
         Command::Shrink(args) => shrink::run(&args).await,
+        Command::Quiet(args) => quiet::run(&args).await,
         Command::Brake(args) => brake::run(&args).await,
         Command::Janitor(args) => janitor::run(&args).await,
         Command::Loss(args) => lanes::apart(|| loss::run(&args)),
