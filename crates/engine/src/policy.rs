@@ -511,8 +511,7 @@ fn is_mended(newest_first: &[OperationRecord], since: Timestamp) -> bool {
 
 /// When this operation was asked for, if it was by a policy and not by a person.
 fn begun_by_policy(operation: &OperationRecord) -> Option<Timestamp> {
-    let is_such =
-        Way::of(operation.kind).is_some() && operation.requested_by == system().account;
+    let is_such = Way::of(operation.kind).is_some() && operation.requested_by == system().account;
     is_such.then_some(operation.created_at)
 }
 

@@ -36,8 +36,7 @@ const CLOCKS_APART_S: i64 = 60;
 const LOOKED_BACK: u32 = 50;
 /// Said of a container that was not verified since the server started, where no task of ours tells since when it is what is recorded: the
 /// moments on record are of a clock that may have been set.
-const UNTOLD: &str =
-    "it was not verified since the server started, and no task of ours on record tells what came after that";
+const UNTOLD: &str = "it was not verified since the server started, and no task of ours on record tells what came after that";
 /// Reading the tasks of others takes this.
 const AUDIT: &str = "Sys.Audit";
 

@@ -57,9 +57,8 @@ impl Switched {
         assert_eq!(pve.stranger_creates("pve1", 150).await.status, 200);
         let start = "/nodes/pve1/lxc/150/status/start";
         assert_eq!(pve.as_root(Method::Post, start, &[]).await.status, 200);
-        let is_up = async || {
-            pve.meddle(|world| world.guests().any(|(id, g)| id == 150 && g.is_running()))
-        };
+        let is_up =
+            async || pve.meddle(|world| world.guests().any(|(id, g)| id == 150 && g.is_running()));
         switched.s.w.until(is_up).await.unwrap();
         pve.quiet().await;
         let mut document = found("web", 150);

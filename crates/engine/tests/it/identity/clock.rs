@@ -12,8 +12,7 @@ impl Swept {
         let path = format!("/nodes/pve2/lxc/{vmid}");
         let pve = &self.w.pve;
         pve.as_root(Method::Delete, &path, &[]).await;
-        let is_gone =
-            async || !pve.meddle(|world| world.guests().any(|(id, _)| id == vmid));
+        let is_gone = async || !pve.meddle(|world| world.guests().any(|(id, _)| id == vmid));
         self.w.until(is_gone).await.unwrap();
         pve.stranger_creates("pve2", vmid).await;
         self.put(vmid, &[("description", &notes)]).await;

@@ -199,7 +199,10 @@ async fn nothing_is_gone_while_a_node_that_is_reached_does_not_say_who_is_in_its
     };
     let broke_off = TransportError::MaybeApplied("the connection broke off".to_owned());
     for (says, told) in [
-        (answer(401, "authentication failure"), "does not take our token"),
+        (
+            answer(401, "authentication failure"),
+            "does not take our token",
+        ),
         (answer(500, "ipcc_send_rec failed"), "answers with an error"),
         (Err(broke_off), "gives no answer"),
     ] {

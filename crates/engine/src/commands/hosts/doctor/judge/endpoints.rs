@@ -9,7 +9,8 @@ use super::super::pveum::word;
 use super::{Judge, SOON_S, days_to};
 
 const LOOK: &str = "see that the node is up and runs pveproxy (systemctl status pveproxy), and that no firewall is in between";
-const FAILS: &str = "see what pveproxy and pvedaemon say on that node: journalctl -u pveproxy -u pvedaemon";
+const FAILS: &str =
+    "see what pveproxy and pvedaemon say on that node: journalctl -u pveproxy -u pvedaemon";
 const STANDS_STILL: &str = "see on that node whether its copy of the cluster's files stands still, and its clock: \
                             journalctl -u pve-cluster, timedatectl";
 const RENEW: &str = "renew it on the node: pvecm updatecerts --force && systemctl reload pveproxy (or by ACME, if it came that way)";
@@ -17,7 +18,8 @@ const COMPARE: &str = "on the node: pvenode cert info; if it does not name the f
 
 pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
     let takes_token = |e: &EndpointFacts| matches!(e.answer, Answer::After(_));
-    let answers = |e: &EndpointFacts| takes_token(e) || matches!(e.answer, Answer::RefusesToken(..));
+    let answers =
+        |e: &EndpointFacts| takes_token(e) || matches!(e.answer, Answer::RefusesToken(..));
     let any_takes_it = facts.endpoints.iter().any(takes_token);
     let any = facts.endpoints.iter().any(answers);
     for endpoint in &facts.endpoints {
@@ -28,7 +30,12 @@ pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
                     "it is reached, and does not take a token that others take: {}",
                     bare(endpoint, why)
                 );
-                judge.say(Code::EndpointFails, subject, what, [STANDS_STILL.to_owned()]);
+                judge.say(
+                    Code::EndpointFails,
+                    subject,
+                    what,
+                    [STANDS_STILL.to_owned()],
+                );
             }
             // Where nobody takes the token, that is told of the token.
             Answer::After(us) | Answer::RefusesToken(us, _) => {
