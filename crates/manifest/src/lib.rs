@@ -29,6 +29,7 @@ mod write;
 mod yaml;
 
 pub use limits::{MOST_BYTES, MOST_SOURCE_BYTES, MOST_SOURCES};
+pub use nearest::nearest;
 pub use problem::{Problem, Problems};
 pub use read::{Given, Manifests, read};
 pub use schema::schema;

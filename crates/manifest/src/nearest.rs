@@ -8,7 +8,8 @@ const MOST_NAMES: usize = 128;
 const MOST_LETTERS: usize = 32;
 
 /// The name that differs least from this one; `None` if none is near enough to be meant.
-pub(crate) fn nearest<'a>(
+#[must_use]
+pub fn nearest<'a>(
     written: &str,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

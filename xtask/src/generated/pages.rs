@@ -19,6 +19,7 @@ const PAGES: &[(&str, &[&str])] = &[
         "docs/reference/manifest.schema.json",
         &["reference", "manifest-schema"],
     ),
+    ("docs/reference/entry.schema.json", &["catalog", "schema"]),
 ];
 
 /// All pages, as the binary that is built now prints them.

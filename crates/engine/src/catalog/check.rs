@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::format::{EntryFile, FileFile, KindFile, SettingFile};
+use super::lint::Code;
 use super::setting::{Setting, SettingKind};
 use super::template::{self, Names, Settings};
 
@@ -39,24 +40,53 @@ impl Validate for CheckedFile {
         parent: &mut dyn FnMut() -> Path,
         report: &mut Report,
     ) {
-        let file = &self.0;
-        file.validate_into(&(), parent, report);
-        let root = parent();
-        if *origin == Origin::Shipped && file.port < LOWEST_SHIPPED_PORT {
-            let reason = format!("a shipped entry listens on {LOWEST_SHIPPED_PORT} or above");
-            report.append(root.join("port"), Error::new(reason));
+        self.0.validate_into(&(), parent, report);
+        for finding in findings(&self.0, *origin, &parent()) {
+            report.append(finding.at, Error::new(finding.reason));
         }
-        let memory = &file.resources.memory_mib;
-        if memory.min > memory.default {
-            let at = root.join("resources").join("memory_mib").join("default");
-            report.append(at, Error::new("is less than min"));
-        }
-        check_settings(file, &root, report);
-        check_files(file, &root, report);
     }
 }
 
-fn check_settings(file: &EntryFile, root: &Path, report: &mut Report) {
+/// Something that one field alone does not show.
+#[derive(Debug)]
+pub(super) struct Finding {
+    /// The field it is about.
+    pub(super) at: Path,
+    /// What kind of mistake it is.
+    pub(super) code: Code,
+    /// What is wrong, for people.
+    pub(super) reason: String,
+}
+
+/// Collects findings.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, at: Path, code: Code, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.0.push(Finding { at, code, reason });
+    }
+}
+
+/// All that is wrong beyond single fields. `root` is the path of the file itself.
+pub(super) fn findings(file: &EntryFile, origin: Origin, root: &Path) -> Vec<Finding> {
+    let mut found = Findings::default();
+    if origin == Origin::Shipped && file.port < LOWEST_SHIPPED_PORT {
+        let reason = format!("a shipped entry listens on {LOWEST_SHIPPED_PORT} or above");
+        found.add(root.join("port"), Code::LowPort, reason);
+    }
+    let memory = &file.resources.memory_mib;
+    if memory.min > memory.default {
+        let at = root.join("resources").join("memory_mib").join("default");
+        found.add(at, Code::Contradiction, "is less than min");
+    }
+    check_settings(file, root, &mut found);
+    check_files(file, root, &mut found);
+    found.0
+}
+
+fn check_settings(file: &EntryFile, root: &Path, found: &mut Findings) {
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for (n, written) in file.settings.iter().enumerate() {
         let at = root.join("settings").join(n);
@@ -70,7 +100,7 @@ fn check_settings(file: &EntryFile, root: &Path, report: &mut Report) {
                     } else {
                         at.clone()
                     };
-                    report.append(place, Error::new(format!("{field} {reason}")));
+                    found.add(place, Code::BadSetting, format!("{field} {reason}"));
                 }
                 continue;
             }
@@ -80,7 +110,7 @@ fn check_settings(file: &EntryFile, root: &Path, report: &mut Report) {
         for name in claimed {
             if let Some(other) = names.insert(name.clone(), n).filter(|other| *other != n) {
                 let reason = format!("{name} is also what setting {} is called", other + 1);
-                report.append(at.join("name"), Error::new(reason));
+                found.add(at.join("name"), Code::NameTaken, reason);
             }
         }
     }
@@ -97,7 +127,7 @@ fn is_written(setting: &SettingFile, field: &str) -> bool {
     }
 }
 
-fn check_files(file: &EntryFile, root: &Path, report: &mut Report) {
+fn check_files(file: &EntryFile, root: &Path, found: &mut Findings) {
     let samples = Arc::new(samples(file));
     let mut unused: Vec<usize> = (0..file.settings.len()).collect();
     for (n, step) in file.install.iter().enumerate() {
@@ -105,19 +135,19 @@ fn check_files(file: &EntryFile, root: &Path, report: &mut Report) {
         if step.keys() != 1 {
             let reason =
                 "is one of apt, file, absent, service and run; more are steps of their own";
-            report.append(at.clone(), Error::new(reason));
+            found.add(at.clone(), Code::OneKind, reason);
         }
         let Some(written) = &step.file else { continue };
         let at = at.join("file");
         match template::used_settings(&written.content) {
             Ok(used) => {
                 unused.retain(|setting| !used.contains(&file.settings[*setting].name));
-                if !check_use(file, written, &used, &at, report) {
+                if !check_use(file, written, &used, &at, found) {
                     continue;
                 }
             }
             Err(reason) => {
-                report.append(at.join("content"), Error::new(reason));
+                found.add(at.join("content"), Code::BadTemplate, reason);
                 return;
             }
         }
@@ -126,12 +156,12 @@ fn check_files(file: &EntryFile, root: &Path, report: &mut Report) {
             port: file.port,
         };
         if let Err(reason) = template::render(&written.content, written.escape, Arc::new(names)) {
-            report.append(at.join("content"), Error::new(reason));
+            found.add(at.join("content"), Code::BadTemplate, reason);
         }
     }
     for setting in unused {
         let at = root.join("settings").join(setting).join("name");
-        report.append(at, Error::new("no file of this recipe uses this setting"));
+        found.add(at, Code::UnusedSetting, "no file of this recipe uses this setting");
     }
 }
 
@@ -141,20 +171,20 @@ fn check_use(
     written: &FileFile,
     used: &BTreeSet<String>,
     at: &Path,
-    report: &mut Report,
+    found: &mut Findings,
 ) -> bool {
     let mut known = true;
     for name in used {
         let Some(setting) = file.settings.iter().find(|setting| setting.name == *name) else {
             let reason = format!("uses settings.{name}, but there is no such setting");
-            report.append(at.join("content"), Error::new(reason));
+            found.add(at.join("content"), Code::UnknownSetting, reason);
             known = false;
             continue;
         };
         let secret = setting.kind == KindFile::Secret;
         if secret && written.mode.is_world_readable() {
             let reason = format!("the mode lets everybody read the secret {name}");
-            report.append(at.join("content"), Error::new(reason));
+            found.add(at.join("content"), Code::ExposedSecret, reason);
         }
     }
     known

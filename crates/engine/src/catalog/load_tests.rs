@@ -194,3 +194,49 @@ fn a_folder_without_a_file_and_a_huge_file_are_errors() {
         "{errors:?}"
     );
 }
+
+fn codes(linted: &Linted) -> Vec<Code> {
+    linted.problems.iter().map(|problem| problem.code).collect()
+}
+
+#[test]
+fn files_entries_and_folders_of_entries_are_linted() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let all = lint_entries(&[root.join("catalog"), fixtures()]);
+    assert_eq!((all.files, codes(&all)), (2, vec![]), "{:?}", all.problems);
+    let one = lint_entries(&[fixtures().join("beacon")]);
+    assert_eq!((one.files, codes(&one)), (1, vec![]));
+    let file = lint_entries(&[fixtures().join("beacon/app.yaml")]);
+    assert_eq!((file.files, codes(&file)), (1, vec![]));
+}
+
+#[test]
+fn what_only_several_files_show_is_told_at_the_id() {
+    let wrong = folder_with("torch", "id: beacon", "id: beacon");
+    let again = folder_with("beacon", "id: beacon", "id: beacon");
+    let linted = lint_entries(&[wrong.path().to_owned(), again.path().join("beacon")]);
+    assert_eq!(codes(&linted), [Code::WrongFolder, Code::Twice]);
+    let places: Vec<(Option<u64>, Option<u64>)> = linted
+        .problems
+        .iter()
+        .map(|problem| (problem.line, problem.column))
+        .collect();
+    assert_eq!(places, [(Some(3), Some(5)), (Some(3), Some(5))]);
+    // The same file twice is no other one.
+    let twice = lint_entries(&[fixtures(), fixtures()]);
+    assert_eq!(codes(&twice), []);
+}
+
+#[test]
+fn what_is_not_there_and_what_is_no_entry_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    let paths = [
+        folder.path().join("nowhere.yaml"),
+        folder.path().to_owned(),
+        folder.path().join("empty"),
+    ];
+    let linted = lint_entries(&paths);
+    assert_eq!(codes(&linted), [Code::Unreadable; 3]);
+    assert_eq!(linted.files, 2);
+}

@@ -6,6 +6,9 @@
 //! steps. It is pure: whoever installs gets finished file contents and argument lists, nothing to
 //! interpret and no shell text.
 //!
+//! Whoever writes an entry is told of everything at once by [`lint_entries`], which holds the file against a table (`table.rs`) that the
+//! JSON Schema for editors ([`schema()`]) is made of as well.
+//!
 //! **Architecture invariant:** nothing in this module but `load.rs` touches a file.
 
 mod check;
@@ -15,11 +18,14 @@ mod entry;
 mod error;
 mod escape;
 mod format;
+mod lint;
 mod load;
 mod parse;
 mod recipe;
 mod resolve;
+mod schema;
 mod setting;
+mod table;
 mod template;
 mod words;
 
@@ -27,7 +33,9 @@ pub use entry::{CatalogEntry, OsTemplate};
 pub use error::{CatalogError, CatalogErrors, SettingErrors};
 pub use escape::Escape;
 pub use format::{HttpCheck, Protocol, RunStep, UnitState, UnitStep};
-pub use load::Catalog;
+pub use lint::{Code, EntryProblem};
+pub use load::{Catalog, Linted, lint_entries};
 pub use recipe::{FileContent, HealthCheck, ResolvedFile, ResolvedRecipe, ResolvedSetting, Step};
+pub use schema::schema;
 pub use setting::{Pattern, Setting, SettingKind, SettingValue, TextRule};
 pub use words::{Account, FileMode, GuestPath, PackageName, UnitName};

@@ -1,4 +1,4 @@
-//! From the text of an entry's file to an entry. The YAML library is known here alone.
+//! From the text of an entry's file to an entry. The YAML library's way of reading is known here, and its events in `lint`.
 
 use serde::Deserialize;
 use serde_saphyr::{Error, Localizer, Options, UserMessageFormatter};
@@ -6,7 +6,7 @@ use serde_saphyr::{Error, Localizer, Options, UserMessageFormatter};
 use super::check::{CheckedFile, Origin};
 use super::entry::CatalogEntry;
 use super::error::CatalogError;
-use super::format::FORMAT;
+use super::format::{EntryFile, FORMAT};
 
 #[derive(Deserialize)]
 struct FormatOnly {
@@ -45,6 +45,17 @@ pub(super) fn entry(file: &str, text: &str, origin: Origin) -> Result<CatalogEnt
             column: None,
             text,
         }
+    })
+}
+
+/// The file without its checks, for who tells of those itself; else the line and column of what is wrong, and what it is.
+pub(super) fn unchecked(text: &str) -> Result<EntryFile, (Option<(u64, u64)>, String)> {
+    let mut options = options();
+    options.with_snippet = false;
+    serde_saphyr::from_str_with_options(text, options).map_err(|error: Error| {
+        let place = error.location();
+        let place = place.map(|place| (place.line(), place.column()));
+        (place, error.to_string())
     })
 }
 

@@ -1,5 +1,6 @@
 //! Commands on apps.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -30,6 +31,18 @@ pub(crate) enum CatalogCommand {
         #[arg(value_name = "ENTRY")]
         entry: String,
     },
+    /// Look at files of entries, without a server: all that is wrong, with its place
+    #[command(
+        after_help = "Exit code 0: all of it is right. 3: something is not; each problem is told with its file, line, column, code and a hint.\n\
+For editors: proximity catalog schema > entry.schema.json"
+    )]
+    Lint {
+        /// Files of entries, folders with an app.yaml, or folders of such folders
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// What an entry's file is made of, for editors (JSON Schema)
+    Schema,
 }
 
 /// `proximity deploy`.

@@ -1,30 +1,79 @@
 //! `proximity catalog`.
 
-use proximity_api::catalog::{CatalogEntry, CatalogList, CatalogQuery, CatalogSetting};
+use std::path::PathBuf;
 
+use proximity_api::catalog::{CatalogEntry, CatalogList, CatalogQuery, CatalogSetting};
+use proximity_api::error::ExitCode;
+use proximity_engine::catalog::{EntryProblem, lint_entries, schema};
+use serde::Serialize;
+
+use super::validate::counted;
 use crate::cli::{CatalogArgs, CatalogCommand};
 use crate::context::Context;
 use crate::failed::Failed;
 use crate::text::{details, memory, table};
 
 pub(crate) async fn run(context: &Context, args: CatalogArgs) -> Result<(), Failed> {
-    let client = context.client()?;
     match args.command {
-        None => {
-            let all = client.catalog(&CatalogQuery::default()).await?;
-            context.output.result(&all, list)
-        }
+        None => list_entries(context, CatalogQuery::default()).await,
         Some(CatalogCommand::List { search, category }) => {
             let query = CatalogQuery {
                 q: search,
                 category,
             };
-            context.output.result(&client.catalog(&query).await?, list)
+            list_entries(context, query).await
         }
-        Some(CatalogCommand::Show { entry: id }) => context
-            .output
-            .result(&client.catalog_entry(&id).await?, entry),
+        Some(CatalogCommand::Show { entry: id }) => {
+            let shown = context.client()?.catalog_entry(&id).await?;
+            context.output.result(&shown, entry)
+        }
+        Some(CatalogCommand::Lint { paths }) => lint(context, &paths),
+        // Its `Display` with `#` is the one for people.
+        Some(CatalogCommand::Schema) => context.output.line(&format!("{:#}", schema())),
     }
+}
+
+async fn list_entries(context: &Context, query: CatalogQuery) -> Result<(), Failed> {
+    let all = context.client()?.catalog(&query).await?;
+    context.output.result(&all, list)
+}
+
+/// What became of a look at files of entries.
+#[derive(Debug, Serialize)]
+struct Lint {
+    /// All of it is right.
+    valid: bool,
+    /// Files that were looked at.
+    files: usize,
+    /// What is wrong.
+    problems: Vec<EntryProblem>,
+}
+
+fn lint(context: &Context, paths: &[PathBuf]) -> Result<(), Failed> {
+    let linted = lint_entries(paths);
+    let lint = Lint {
+        valid: linted.problems.is_empty(),
+        files: linted.files,
+        problems: linted.problems,
+    };
+    context.output.result(&lint, told)?;
+    if lint.valid {
+        Ok(())
+    } else {
+        Err(Failed::said(ExitCode::ConfigOrNotFound))
+    }
+}
+
+fn told(lint: &Lint) -> String {
+    let files = counted(lint.files, "file");
+    if lint.valid {
+        let verb = if lint.files == 1 { "is" } else { "are" };
+        return format!("{files} {verb} right");
+    }
+    let problems = lint.problems.iter();
+    let mut text: String = problems.map(|problem| format!("{problem}\n\n")).collect();
+    text.push_str(&format!("{} in {files}", counted(lint.problems.len(), "problem")));
+    text
 }
 
 fn list(list: &CatalogList) -> String {
@@ -70,4 +119,39 @@ fn setting(setting: &CatalogSetting) -> [String; 4] {
         (None, false) => "-".to_owned(),
     };
     [setting.name.clone(), kind, default, setting.summary.clone()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_each_problem_and_how_many_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("one.yaml");
+        std::fs::write(&file, "format: 1\nid: one\nname: One\nprot: 1\n").unwrap();
+        let linted = lint_entries(std::slice::from_ref(&file));
+        let lint = Lint {
+            valid: false,
+            files: linted.files,
+            problems: linted.problems,
+        };
+        let text = told(&lint);
+        let slip = format!("{}:4:1: `prot` is no field of the entry [unknown_field]\n  hint: did you mean `port`?\n", file.display());
+        assert!(text.contains(&slip), "{text}");
+        let count = lint.problems.len();
+        assert!(count > 5, "{text}");
+        assert!(text.ends_with(&format!("\n\n{count} problems in 1 file")), "{text}");
+    }
+
+    #[test]
+    fn what_is_right_is_a_sentence() {
+        let of = |files| Lint {
+            valid: true,
+            files,
+            problems: Vec::new(),
+        };
+        assert_eq!(told(&of(1)), "1 file is right");
+        assert_eq!(told(&of(2)), "2 files are right");
+    }
 }

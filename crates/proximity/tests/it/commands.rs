@@ -548,3 +548,31 @@ fn secrets_come_from_stdin_and_are_never_told_and_a_plan_that_is_not_there_is_no
     let none = world.run("applies list");
     assert_eq!((code(&none), stdout(&none).trim()), (0, "no applies"));
 }
+
+#[test]
+fn entries_of_a_catalog_are_looked_at_without_a_server() {
+    let world = World::new();
+    let folder = world.dir.path().join("entries");
+    std::fs::create_dir_all(folder.join("beacon")).unwrap();
+    let file = folder.join("beacon/app.yaml");
+    let right = include_str!("../../../../fixtures/catalog/beacon/app.yaml");
+    std::fs::write(&file, right).unwrap();
+    let line = format!("catalog lint {}", folder.display());
+    let looked = world.run(&line);
+    assert_eq!(code(&looked), 0, "{}{}", stdout(&looked), stderr(&looked));
+    assert_eq!(stdout(&looked).trim_end(), "1 file is right");
+    std::fs::write(&file, right.replacen("port: 8080", "port: web", 1)).unwrap();
+    let looked = world.run(&line);
+    assert_eq!(code(&looked), 3, "{}", stderr(&looked));
+    let place = format!("{}:14:7: `port` has to be a whole number", file.display());
+    assert!(stdout(&looked).contains(&place), "{}", stdout(&looked));
+    let looked = world.run(&format!("{line} --json"));
+    assert_eq!(code(&looked), 3);
+    let told: Value = serde_json::from_str(&stdout(&looked)).unwrap();
+    assert_eq!(told["valid"], false);
+    assert_eq!(told["problems"][0]["code"], "wrong_type");
+    let schema = world.run("catalog schema");
+    let schema: Value = serde_json::from_str(&stdout(&schema)).unwrap();
+    let fields = &schema["$defs"]["Entry"]["properties"];
+    assert_eq!(fields["port"]["maximum"], 65_535);
+}

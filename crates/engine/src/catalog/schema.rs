@@ -1,0 +1,90 @@
+//! An entry's file, for editors: JSON Schema, from the same table that files are held against.
+
+use serde_json::{Map, Value, json};
+
+use super::table::{ENTRY, Object, Rule, Shape};
+
+/// The schema of an entry's file (JSON Schema 2020-12).
+///
+/// It allows whatever is read, but for a text that looks like a number and stands without quotes. What several fields say together
+/// (types of settings, what templates use) is beyond it; `proximity catalog lint` tells that.
+#[must_use]
+pub fn schema() -> Value {
+    let mut parts = Map::new();
+    let entry = object(&ENTRY, &mut parts);
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Proximity: entry of the catalog",
+        "$ref": entry["$ref"],
+        "$defs": parts,
+    })
+}
+
+/// Adds a map and all that is in it to the parts; gives what refers to it.
+fn object(of: &'static Object, parts: &mut Map<String, Value>) -> Value {
+    if !parts.contains_key(of.name) {
+        let mut properties = Map::new();
+        for field in of.fields {
+            let mut shape = shape(&field.shape, parts);
+            if let Some(shape) = shape.as_object_mut() {
+                shape.insert("description".to_owned(), field.about.into());
+            }
+            properties.insert(field.name.to_owned(), shape);
+        }
+        let required: Vec<&str> = of
+            .fields
+            .iter()
+            .filter(|field| field.required)
+            .map(|field| field.name)
+            .collect();
+        let mut made = json!({
+            "description": of.about,
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        });
+        if let Some(made) = made.as_object_mut().filter(|_| of.one) {
+            made.insert("minProperties".to_owned(), 1.into());
+            made.insert("maxProperties".to_owned(), 1.into());
+        }
+        parts.insert(of.name.to_owned(), made);
+    }
+    json!({"$ref": format!("#/$defs/{}", of.name)})
+}
+
+fn shape(shape: &'static Shape, parts: &mut Map<String, Value>) -> Value {
+    match shape {
+        Shape::Text(rule) => text(rule),
+        Shape::Word(words) => json!({"enum": words}),
+        Shape::Integer(i64::MIN, i64::MAX) => json!({"type": "integer"}),
+        Shape::Integer(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
+        Shape::Boolean => json!({"type": "boolean"}),
+        Shape::Scalar => json!({"type": ["boolean", "integer", "string"]}),
+        Shape::Texts(rule, least, most) => json!({
+            "type": "array",
+            "items": text(rule),
+            "minItems": least,
+            "maxItems": most,
+        }),
+        Shape::Object(of) => object(of, parts),
+        Shape::Objects(of, least, most) => json!({
+            "type": "array",
+            "items": object(of, parts),
+            "minItems": least,
+            "maxItems": most,
+        }),
+    }
+}
+
+fn text(rule: &Rule) -> Value {
+    let mut text = json!({
+        "type": "string",
+        "minLength": rule.min,
+        "maxLength": rule.max,
+    });
+    if let Some(text) = text.as_object_mut().filter(|_| !rule.pattern.is_empty()) {
+        text.insert("pattern".to_owned(), rule.pattern.into());
+    }
+    text
+}

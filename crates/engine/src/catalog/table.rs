@@ -1,0 +1,267 @@
+//! What an entry's file is made of, as data: what is held against it ([`super::lint`]) and what describes it to editors
+//! ([`super::schema`]) come from this table. `format.rs` says the same to the loader; tests compare the two.
+
+mod rules;
+
+use rules::{
+    ACCOUNT, ARGUMENT, CATEGORY, CONTENT, DESCRIPTION, ENV, HELP, ID, MARKER, MODE, NAME, OPTION,
+    OS_TEMPLATE, PACKAGE, PATH, PATTERN, REQUEST_PATH, SETTING, SUMMARY, TAG, UNIT, VERSION, WEBSITE,
+};
+
+/// What a value may be.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// A text that follows a rule.
+    Text(&'static Rule),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A whole number of this range.
+    Integer(i64, i64),
+    /// Yes or no.
+    Boolean,
+    /// Yes or no, a whole number or a text.
+    Scalar,
+    /// A list of texts, of so many at least and at most.
+    Texts(&'static Rule, usize, usize),
+    /// A map of exactly these fields.
+    Object(&'static Object),
+    /// A list of such maps, of so many at least and at most.
+    Objects(&'static Object, usize, usize),
+}
+
+/// A rule for a text.
+#[derive(Debug)]
+pub(super) struct Rule {
+    /// Regular expression, in what JSON Schema and the regex library both read.
+    pub(super) pattern: &'static str,
+    /// Least number of characters.
+    pub(super) min: usize,
+    /// Greatest number of characters.
+    pub(super) max: usize,
+    /// What it is, for people: "one line of text".
+    pub(super) says: &'static str,
+    /// The rule itself, where the expression says less.
+    pub(super) check: Option<fn(&str) -> bool>,
+}
+
+/// A map with named fields.
+#[derive(Debug)]
+pub(super) struct Object {
+    /// What the schema calls it.
+    pub(super) name: &'static str,
+    /// What it is, one sentence.
+    pub(super) about: &'static str,
+    /// It has exactly one of its fields.
+    pub(super) one: bool,
+    /// Its fields.
+    pub(super) fields: &'static [Field],
+}
+
+/// One field.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    /// What it is, one sentence.
+    pub(super) about: &'static str,
+    pub(super) required: bool,
+    pub(super) shape: Shape,
+}
+
+const fn needed(name: &'static str, about: &'static str, shape: Shape) -> Field {
+    Field {
+        name,
+        about,
+        required: true,
+        shape,
+    }
+}
+
+const fn optional(name: &'static str, about: &'static str, shape: Shape) -> Field {
+    Field {
+        name,
+        about,
+        required: false,
+        shape,
+    }
+}
+
+/// The file.
+pub(super) static ENTRY: Object = Object {
+    name: "Entry",
+    about: "An app that can be deployed, and how it is installed.",
+    one: false,
+    fields: &[
+        needed("format", "Always 1.", Shape::Integer(1, 1)),
+        needed("id", "The name of the entry's folder.", Shape::Text(&ID)),
+        needed("name", "Name for people.", Shape::Text(&NAME)),
+        needed("version", "Version of this recipe; it changes when the file does.", Shape::Text(&VERSION)),
+        needed("summary", "What it is, one line.", Shape::Text(&SUMMARY)),
+        needed("description", "What it is, as long as needed.", Shape::Text(&DESCRIPTION)),
+        needed("category", "One word.", Shape::Text(&CATEGORY)),
+        optional("tags", "Words to find it by.", Shape::Texts(&TAG, 0, 16)),
+        optional("website", "Home of the project.", Shape::Text(&WEBSITE)),
+        needed(
+            "os_template",
+            "What it is installed on: the file name of a Proxmox VE template up to its version.",
+            Shape::Text(&OS_TEMPLATE),
+        ),
+        needed("resources", "What the container gets.", Shape::Object(&RESOURCES)),
+        needed("port", "TCP port the app listens on inside the container.", Shape::Integer(1, 65_535)),
+        needed("protocol", "What is spoken on the port.", Shape::Word(&["tcp", "http"])),
+        optional("settings", "What a user may or must choose.", Shape::Objects(&SETTINGS, 0, 64)),
+        needed("install", "What is done inside the container, in this order.", Shape::Objects(&STEP, 1, 64)),
+        needed("health", "How it is known that the app works.", Shape::Object(&HEALTH)),
+    ],
+};
+
+pub(super) static RESOURCES: Object = Object {
+    name: "Resources",
+    about: "What the container gets unless asked otherwise.",
+    one: false,
+    fields: &[
+        needed("memory_mib", "Memory, MiB.", Shape::Object(&MEMORY)),
+        needed("cores", "CPU cores.", Shape::Object(&CORES)),
+        needed("disk_gib", "Root file system, GiB.", Shape::Object(&DISK)),
+    ],
+};
+
+pub(super) static MEMORY: Object = Object {
+    name: "Memory",
+    about: "Memory, MiB.",
+    one: false,
+    fields: &[
+        needed("min", "With less it does not run.", Shape::Integer(16, 1_048_576)),
+        needed("default", "What it gets.", Shape::Integer(16, 1_048_576)),
+    ],
+};
+
+pub(super) static CORES: Object = Object {
+    name: "Cores",
+    about: "CPU cores.",
+    one: false,
+    fields: &[needed("default", "What it gets.", Shape::Integer(1, 256))],
+};
+
+pub(super) static DISK: Object = Object {
+    name: "Disk",
+    about: "Root file system, GiB.",
+    one: false,
+    fields: &[needed("default", "What it gets.", Shape::Integer(1, 16_384))],
+};
+
+pub(super) static SETTINGS: Object = Object {
+    name: "Setting",
+    about: "What a user may or must choose; which fields belong to which type is checked when the entry is read.",
+    one: false,
+    fields: &[
+        needed("name", "How templates call it: {{ settings.name }}.", Shape::Text(&SETTING)),
+        needed(
+            "type",
+            "What is accepted.",
+            Shape::Word(&["string", "integer", "boolean", "enum", "secret"]),
+        ),
+        optional("env", "Its other name; without it, the name in capitals.", Shape::Text(&ENV)),
+        needed("help", "One sentence for people.", Shape::Text(&HELP)),
+        optional("required", "Must be given by the user; then it has no default.", Shape::Boolean),
+        optional("default", "Taken when nothing is given.", Shape::Scalar),
+        optional(
+            "pattern",
+            "The whole value must match this regular expression (string, secret).",
+            Shape::Text(&PATTERN),
+        ),
+        optional("min", "Least value (integer) or characters (string, secret).", Shape::Integer(i64::MIN, i64::MAX)),
+        optional("max", "Greatest value (integer) or characters (string, secret).", Shape::Integer(i64::MIN, i64::MAX)),
+        optional("options", "The choices (enum).", Shape::Texts(&OPTION, 2, 32)),
+    ],
+};
+
+pub(super) static STEP: Object = Object {
+    name: "Step",
+    about: "One thing to do inside the container. Each comes out the same however often it is done.",
+    one: true,
+    fields: &[
+        optional("apt", "These Debian packages are installed.", Shape::Texts(&PACKAGE, 1, 64)),
+        optional("file", "A file has this content, owner and mode.", Shape::Object(&FILE)),
+        optional("absent", "There is no file or link of this path.", Shape::Object(&ABSENT)),
+        optional("service", "A systemd unit is in a state.", Shape::Object(&SERVICE)),
+        optional("run", "A program has been run once.", Shape::Object(&RUN)),
+    ],
+};
+
+pub(super) static FILE: Object = Object {
+    name: "File",
+    about: "A file; its folder is made if it is missing.",
+    one: false,
+    fields: &[
+        needed("path", "Where.", Shape::Text(&PATH)),
+        optional("mode", "Permission bits; 0644 unless said.", Shape::Text(&MODE)),
+        optional("owner", "User; root unless said.", Shape::Text(&ACCOUNT)),
+        optional("group", "Group; root unless said.", Shape::Text(&ACCOUNT)),
+        needed(
+            "escape",
+            "How values are written into this file.",
+            Shape::Word(&["plain", "html", "shell-env", "nginx"]),
+        ),
+        needed("content", "A template.", Shape::Text(&CONTENT)),
+    ],
+};
+
+pub(super) static ABSENT: Object = Object {
+    name: "Absent",
+    about: "What is taken away.",
+    one: false,
+    fields: &[needed("path", "Where.", Shape::Text(&PATH))],
+};
+
+pub(super) static SERVICE: Object = Object {
+    name: "Service",
+    about: "A systemd unit that is brought into a state.",
+    one: false,
+    fields: &[
+        needed("name", "The unit.", Shape::Text(&UNIT)),
+        optional("enable", "It starts at boot from now on; true unless said.", Shape::Boolean),
+        needed(
+            "state",
+            "What it does afterwards: restarted also if it runs already.",
+            Shape::Word(&["started", "restarted"]),
+        ),
+    ],
+};
+
+pub(super) static RUN: Object = Object {
+    name: "Run",
+    about: "A program that is run unless what it creates is there.",
+    one: false,
+    fields: &[
+        needed("argv", "Program (absolute path) and arguments; no shell looks at them.", Shape::Texts(&ARGUMENT, 1, 64)),
+        needed("creates", "What is there once it has run.", Shape::Text(&PATH)),
+    ],
+};
+
+pub(super) static HEALTH: Object = Object {
+    name: "Health",
+    about: "How it is known that the app works.",
+    one: false,
+    fields: &[
+        needed("http", "A request and what its answer must be.", Shape::Object(&HTTP)),
+        optional("timeout_s", "How long one try may take, seconds; 5 unless said.", Shape::Integer(1, 60)),
+        optional("interval_s", "Pause between two tries, seconds; 1 unless said.", Shape::Integer(1, 60)),
+        optional("attempts", "Tries before the app counts as unhealthy; 30 unless said.", Shape::Integer(1, 120)),
+    ],
+};
+
+pub(super) static HTTP: Object = Object {
+    name: "HttpCheck",
+    about: "A GET request and what its answer must be.",
+    one: false,
+    fields: &[
+        needed("path", "Path, with a / in front.", Shape::Text(&REQUEST_PATH)),
+        optional("port", "Port inside the container; the entry's unless said.", Shape::Integer(1, 65_535)),
+        optional("expect_status", "The status that means healthy; 200 unless said.", Shape::Integer(100, 599)),
+        needed("body_contains", "What must occur in the first 64 KiB of the body.", Shape::Text(&MARKER)),
+    ],
+};
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
