@@ -106,6 +106,13 @@ pub trait Probe: Send + Sync + Debug {
         path: &str,
         timeout_ms: u64,
     ) -> Result<HttpAnswer, String>;
+
+    /// Whether a TCP connection to the address is taken within `timeout_ms`, and is kept: one that the other side ends at once
+    /// without a word leads to nobody. Nothing is sent.
+    ///
+    /// # Errors
+    /// Why it was not taken or not kept, as a sentence.
+    async fn tcp_open(&self, address: SocketAddr, timeout_ms: u64) -> Result<(), String>;
 }
 
 /// How a cluster is reached. The real one is [`crate::cluster::RealConnect`].

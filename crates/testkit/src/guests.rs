@@ -290,24 +290,33 @@ impl Guests {
     /// Status and page of whoever listens at this address; `None` when the connection is refused.
     #[must_use]
     pub fn fetch(&self, at: SocketAddr, path: &str) -> Option<(u16, String)> {
-        let request = HttpRequest {
-            method: "GET".to_owned(),
-            target: path.to_owned(),
-            host: Some(at.to_string()),
-        };
-        let answer = self.with(|all| {
-            let (_, resident) = all
-                .iter()
-                .find(|(vmid, _)| IpAddr::V4(v4(self.cluster, **vmid)) == at.ip())?;
-            guest::respond(&resident.guest, at, &request)
-        })?;
-        match answer {
+        match self.answer(at, path)? {
             Answer::Http(response) => {
                 let body = String::from_utf8_lossy(&response.body).into_owned();
                 Some((response.status, body))
             }
             Answer::Nothing | Answer::Closed => None,
         }
+    }
+
+    /// Whether somebody takes connections at this address.
+    #[must_use]
+    pub fn listens(&self, at: SocketAddr) -> bool {
+        self.answer(at, "/").is_some()
+    }
+
+    fn answer(&self, at: SocketAddr, path: &str) -> Option<Answer> {
+        let request = HttpRequest {
+            method: "GET".to_owned(),
+            target: path.to_owned(),
+            host: Some(at.to_string()),
+        };
+        self.with(|all| {
+            let (_, resident) = all
+                .iter()
+                .find(|(vmid, _)| IpAddr::V4(v4(self.cluster, **vmid)) == at.ip())?;
+            guest::respond(&resident.guest, at, &request)
+        })
     }
 }
 

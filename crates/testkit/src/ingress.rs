@@ -27,6 +27,22 @@ impl Routes {
         }
     }
 
+    /// Where who asks at this address gets to.
+    async fn asked(&self, address: SocketAddr, timeout_ms: u64) -> Result<SocketAddr, String> {
+        for guests in &self.guests {
+            guests.snags.ask(timeout_ms).await?;
+        }
+        if !address.ip().is_loopback() {
+            return Ok(address);
+        }
+        self.with(|set| {
+            set.values()
+                .find(|r| r.ports.public == address.port())
+                .map(|r| r.target)
+        })
+        .ok_or_else(|| "Connection refused".to_owned())
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<AppId, RouteSpec>) -> T) -> T {
         act(&mut self.set.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -80,24 +96,21 @@ impl Probe for Routes {
         path: &str,
         timeout_ms: u64,
     ) -> Result<HttpAnswer, String> {
-        for guests in &self.guests {
-            guests.snags.ask(timeout_ms).await?;
-        }
-        let target = if address.ip().is_loopback() {
-            self.with(|set| {
-                set.values()
-                    .find(|r| r.ports.public == address.port())
-                    .map(|r| r.target)
-            })
-            .ok_or_else(|| "Connection refused".to_owned())?
-        } else {
-            address
-        };
+        let target = self.asked(address, timeout_ms).await?;
         let (status, body) = self
             .guests
             .iter()
             .find_map(|guests| guests.fetch(target, path))
             .ok_or_else(|| "Connection refused".to_owned())?;
         Ok(HttpAnswer { status, body })
+    }
+
+    async fn tcp_open(&self, address: SocketAddr, timeout_ms: u64) -> Result<(), String> {
+        let target = self.asked(address, timeout_ms).await?;
+        if self.guests.iter().any(|guests| guests.listens(target)) {
+            Ok(())
+        } else {
+            Err("Connection refused".to_owned())
+        }
     }
 }

@@ -81,6 +81,10 @@ pub(super) fn findings(file: &EntryFile, origin: Origin, root: &Path) -> Vec<Fin
         let at = root.join("resources").join("memory_mib").join("default");
         found.add(at, Code::Contradiction, "is less than min");
     }
+    if file.health.kinds() != 1 {
+        let reason = "has exactly one of http, tcp and exec";
+        found.add(root.join("health"), Code::OneKind, reason);
+    }
     check_settings(file, root, &mut found);
     check_files(file, root, &mut found);
     found.0

@@ -4,8 +4,10 @@ use proximity_domain::create::{Needs, Resources};
 use proximity_domain::names::CatalogId;
 
 use super::escape::Escape;
-use super::format::{EntryFile, FileFile, HttpCheck, Protocol, RunStep, StepFile, UnitStep};
-use super::recipe::{FileContent, HealthCheck, ResolvedFile};
+use super::format::{
+    EntryFile, FileFile, HealthFile, HttpCheck, Protocol, RunStep, StepFile, UnitStep,
+};
+use super::recipe::{Check, FileContent, HealthCheck, ResolvedFile};
 use super::setting::Setting;
 use super::words::{GuestPath, PackageName};
 
@@ -110,18 +112,7 @@ impl CatalogEntry {
                 disk_gib: file.resources.disk_gib.default,
             },
         };
-        let http = HttpCheck {
-            path: file.health.http.path,
-            port: file.health.http.port.unwrap_or(file.port),
-            expect_status: file.health.http.expect_status,
-            body_contains: file.health.http.body_contains,
-        };
-        let health = HealthCheck {
-            http,
-            timeout_ms: file.health.timeout_s * 1000,
-            interval_ms: file.health.interval_s * 1000,
-            attempts: file.health.attempts,
-        };
+        let health = health(file.health, file.port)?;
         Some(Self {
             id: file.id,
             name: file.name,
@@ -140,6 +131,28 @@ impl CatalogEntry {
             health,
         })
     }
+}
+
+/// `None` unless there is exactly one kind of check.
+fn health(file: HealthFile, entry_port: u16) -> Option<HealthCheck> {
+    let check = match (file.http, file.tcp, file.exec) {
+        (Some(http), None, None) => Check::Http(HttpCheck {
+            path: http.path,
+            port: http.port.unwrap_or(entry_port),
+            expect_status: http.expect_status,
+            body_contains: http.body_contains,
+        }),
+        (None, Some(tcp), None) => Check::Tcp(tcp.port.unwrap_or(entry_port)),
+        (None, None, Some(exec)) => Check::Exec(exec),
+        _ => return None,
+    };
+    Some(HealthCheck {
+        check,
+        timeout_ms: file.timeout_s * 1000,
+        interval_ms: file.interval_s * 1000,
+        start_period_ms: file.start_period_s * 1000,
+        attempts: file.attempts,
+    })
 }
 
 impl UnresolvedStep {

@@ -273,8 +273,12 @@ pub struct RunStep {
 #[serde(deny_unknown_fields)]
 pub(super) struct HealthFile {
     #[garde(dive)]
-    pub(super) http: HttpCheckFile,
-    /// How long one request may take.
+    pub(super) http: Option<HttpCheckFile>,
+    #[garde(dive)]
+    pub(super) tcp: Option<TcpCheckFile>,
+    #[garde(dive)]
+    pub(super) exec: Option<ExecCheck>,
+    /// How long one try may take.
     #[garde(range(min = 1, max = 60))]
     #[serde(default = "health_timeout")]
     pub(super) timeout_s: u64,
@@ -282,10 +286,24 @@ pub(super) struct HealthFile {
     #[garde(range(min = 1, max = 60))]
     #[serde(default = "health_interval")]
     pub(super) interval_s: u64,
-    /// Attempts before the app counts as unhealthy.
+    /// For so long a failed try counts for nothing.
+    #[garde(range(max = 900))]
+    #[serde(default)]
+    pub(super) start_period_s: u64,
+    /// Failed tries after which the app counts as unhealthy.
     #[garde(range(min = 1, max = 120))]
     #[serde(default = "health_attempts")]
     pub(super) attempts: u32,
+}
+
+impl HealthFile {
+    /// How many kinds of checks there are; 1 if it is right.
+    pub(super) fn kinds(&self) -> usize {
+        [self.http.is_some(), self.tcp.is_some(), self.exec.is_some()]
+            .into_iter()
+            .filter(|there| *there)
+            .count()
+    }
 }
 
 fn health_timeout() -> u64 {
@@ -318,6 +336,27 @@ pub(super) struct HttpCheckFile {
 
 fn expect_ok() -> u16 {
     200
+}
+
+#[derive(Debug, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TcpCheckFile {
+    /// Without it, the entry's port.
+    #[garde(range(min = 1))]
+    pub(super) port: Option<u16>,
+}
+
+/// A program inside the guest that ends with 0 when the app works. It looks, and changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct ExecCheck {
+    /// Program (absolute path) and arguments; no shell looks at them.
+    #[garde(
+        length(min = 1, max = 64),
+        inner(length(bytes, max = 4096)),
+        custom(program)
+    )]
+    pub argv: Vec<String>,
 }
 
 /// A GET request and what its answer must be.

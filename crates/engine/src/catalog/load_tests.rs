@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::catalog::{HealthCheck, Protocol, ResolvedRecipe, Step};
+use crate::catalog::{Check, HttpCheck, Protocol, ResolvedRecipe, Step};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/catalog")
@@ -21,6 +21,13 @@ fn resolve(id: &str, settings: Value) -> ResolvedRecipe {
         .unwrap()
         .resolve(&settings)
         .unwrap()
+}
+
+fn http_of(recipe: &ResolvedRecipe) -> &HttpCheck {
+    match &recipe.health.check {
+        Check::Http(http) => http,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn contents(recipe: &ResolvedRecipe) -> BTreeMap<String, String> {
@@ -53,7 +60,7 @@ fn every_entry_fits_its_own_health_check() {
     for entry in catalog().entries() {
         assert_eq!(entry.protocol, Protocol::Http);
         let recipe = entry.resolve(&BTreeMap::new()).unwrap();
-        let HealthCheck { http, .. } = &recipe.health;
+        let http = http_of(&recipe);
         assert_eq!(http.port, entry.port);
         let pages = contents(&recipe);
         let marked = pages
@@ -75,7 +82,7 @@ fn the_page_of_nginx_shows_title_and_message_as_text() {
         "{page}"
     );
     assert!(page.contains("<p>a &amp; b</p>"), "{page}");
-    assert!(page.contains(&recipe.health.http.body_contains));
+    assert!(page.contains(&http_of(&recipe).body_contains));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::format::{HttpCheck, RunStep, UnitStep};
+use super::format::{ExecCheck, HttpCheck, RunStep, UnitStep};
 use super::setting::SettingValue;
 use super::words::{Account, FileMode, GuestPath, PackageName};
 
@@ -98,14 +98,27 @@ impl fmt::Debug for FileContent {
 /// How it is known that an app works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
-    /// The request and what its answer must be.
-    pub http: HttpCheck,
-    /// How long one request may take, ms.
+    /// What is looked at.
+    pub check: Check,
+    /// How long one try may take, ms.
     pub timeout_ms: u64,
-    /// Pause between two attempts, ms.
+    /// Pause between two tries, ms.
     pub interval_ms: u64,
-    /// Attempts before the app counts as unhealthy.
+    /// For so long a failed try counts for nothing, ms.
+    pub start_period_ms: u64,
+    /// Failed tries after which the app counts as unhealthy.
     pub attempts: u32,
+}
+
+/// What is looked at to know whether an app works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// A request and what its answer must be.
+    Http(HttpCheck),
+    /// This TCP port inside the guest takes a connection and keeps it.
+    Tcp(u16),
+    /// A program inside the guest ends with 0.
+    Exec(ExecCheck),
 }
 
 impl ResolvedRecipe {

@@ -44,9 +44,9 @@ fn object(of: &'static Object, parts: &mut Map<String, Value>) -> Value {
             "required": required,
             "additionalProperties": false,
         });
-        if let Some(made) = made.as_object_mut().filter(|_| of.one) {
-            made.insert("minProperties".to_owned(), 1.into());
-            made.insert("maxProperties".to_owned(), 1.into());
+        if let Some(made) = made.as_object_mut().filter(|_| !of.one_of.is_empty()) {
+            let kinds = of.one_of.iter().map(|kind| json!({"required": [kind]}));
+            made.insert("oneOf".to_owned(), kinds.collect());
         }
         parts.insert(of.name.to_owned(), made);
     }

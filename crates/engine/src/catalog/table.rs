@@ -51,8 +51,8 @@ pub(super) struct Object {
     pub(super) name: &'static str,
     /// What it is, one sentence.
     pub(super) about: &'static str,
-    /// It has exactly one of its fields.
-    pub(super) one: bool,
+    /// It has exactly one of these fields, if there are any.
+    pub(super) one_of: &'static [&'static str],
     /// Its fields.
     pub(super) fields: &'static [Field],
 }
@@ -89,7 +89,7 @@ const fn optional(name: &'static str, about: &'static str, shape: Shape) -> Fiel
 pub(super) static ENTRY: Object = Object {
     name: "Entry",
     about: "An app that can be deployed, and how it is installed.",
-    one: false,
+    one_of: &[],
     fields: &[
         needed("format", "Always 1.", Shape::Integer(1, 1)),
         needed("id", "The name of the entry's folder.", Shape::Text(&ID)),
@@ -117,7 +117,7 @@ pub(super) static ENTRY: Object = Object {
 pub(super) static RESOURCES: Object = Object {
     name: "Resources",
     about: "What the container gets unless asked otherwise.",
-    one: false,
+    one_of: &[],
     fields: &[
         needed("memory_mib", "Memory, MiB.", Shape::Object(&MEMORY)),
         needed("cores", "CPU cores.", Shape::Object(&CORES)),
@@ -128,7 +128,7 @@ pub(super) static RESOURCES: Object = Object {
 pub(super) static MEMORY: Object = Object {
     name: "Memory",
     about: "Memory, MiB.",
-    one: false,
+    one_of: &[],
     fields: &[
         needed("min", "With less it does not run.", Shape::Integer(16, 1_048_576)),
         needed("default", "What it gets.", Shape::Integer(16, 1_048_576)),
@@ -138,21 +138,21 @@ pub(super) static MEMORY: Object = Object {
 pub(super) static CORES: Object = Object {
     name: "Cores",
     about: "CPU cores.",
-    one: false,
+    one_of: &[],
     fields: &[needed("default", "What it gets.", Shape::Integer(1, 256))],
 };
 
 pub(super) static DISK: Object = Object {
     name: "Disk",
     about: "Root file system, GiB.",
-    one: false,
+    one_of: &[],
     fields: &[needed("default", "What it gets.", Shape::Integer(1, 16_384))],
 };
 
 pub(super) static SETTINGS: Object = Object {
     name: "Setting",
     about: "What a user may or must choose; which fields belong to which type is checked when the entry is read.",
-    one: false,
+    one_of: &[],
     fields: &[
         needed("name", "How templates call it: {{ settings.name }}.", Shape::Text(&SETTING)),
         needed(
@@ -178,7 +178,7 @@ pub(super) static SETTINGS: Object = Object {
 pub(super) static STEP: Object = Object {
     name: "Step",
     about: "One thing to do inside the container. Each comes out the same however often it is done.",
-    one: true,
+    one_of: &["apt", "file", "absent", "service", "run"],
     fields: &[
         optional("apt", "These Debian packages are installed.", Shape::Texts(&PACKAGE, 1, 64)),
         optional("file", "A file has this content, owner and mode.", Shape::Object(&FILE)),
@@ -191,7 +191,7 @@ pub(super) static STEP: Object = Object {
 pub(super) static FILE: Object = Object {
     name: "File",
     about: "A file; its folder is made if it is missing.",
-    one: false,
+    one_of: &[],
     fields: &[
         needed("path", "Where.", Shape::Text(&PATH)),
         optional("mode", "Permission bits; 0644 unless said.", Shape::Text(&MODE)),
@@ -209,14 +209,14 @@ pub(super) static FILE: Object = Object {
 pub(super) static ABSENT: Object = Object {
     name: "Absent",
     about: "What is taken away.",
-    one: false,
+    one_of: &[],
     fields: &[needed("path", "Where.", Shape::Text(&PATH))],
 };
 
 pub(super) static SERVICE: Object = Object {
     name: "Service",
     about: "A systemd unit that is brought into a state.",
-    one: false,
+    one_of: &[],
     fields: &[
         needed("name", "The unit.", Shape::Text(&UNIT)),
         optional("enable", "It starts at boot from now on; true unless said.", Shape::Boolean),
@@ -231,7 +231,7 @@ pub(super) static SERVICE: Object = Object {
 pub(super) static RUN: Object = Object {
     name: "Run",
     about: "A program that is run unless what it creates is there.",
-    one: false,
+    one_of: &[],
     fields: &[
         needed("argv", "Program (absolute path) and arguments; no shell looks at them.", Shape::Texts(&ARGUMENT, 1, 64)),
         needed("creates", "What is there once it has run.", Shape::Text(&PATH)),
@@ -241,25 +241,54 @@ pub(super) static RUN: Object = Object {
 pub(super) static HEALTH: Object = Object {
     name: "Health",
     about: "How it is known that the app works.",
-    one: false,
+    one_of: &["http", "tcp", "exec"],
     fields: &[
-        needed("http", "A request and what its answer must be.", Shape::Object(&HTTP)),
+        optional("http", "A request and what its answer must be.", Shape::Object(&HTTP)),
+        optional("tcp", "A port that takes connections and keeps them.", Shape::Object(&TCP)),
+        optional("exec", "A program inside the container that ends with 0.", Shape::Object(&EXEC)),
         optional("timeout_s", "How long one try may take, seconds; 5 unless said.", Shape::Integer(1, 60)),
         optional("interval_s", "Pause between two tries, seconds; 1 unless said.", Shape::Integer(1, 60)),
-        optional("attempts", "Tries before the app counts as unhealthy; 30 unless said.", Shape::Integer(1, 120)),
+        optional(
+            "start_period_s",
+            "For so long a failed try counts for nothing, seconds; 0 unless said.",
+            Shape::Integer(0, 900),
+        ),
+        optional(
+            "attempts",
+            "Failed tries after which the app counts as unhealthy; 30 unless said.",
+            Shape::Integer(1, 120),
+        ),
     ],
 };
 
 pub(super) static HTTP: Object = Object {
     name: "HttpCheck",
     about: "A GET request and what its answer must be.",
-    one: false,
+    one_of: &[],
     fields: &[
         needed("path", "Path, with a / in front.", Shape::Text(&REQUEST_PATH)),
         optional("port", "Port inside the container; the entry's unless said.", Shape::Integer(1, 65_535)),
         optional("expect_status", "The status that means healthy; 200 unless said.", Shape::Integer(100, 599)),
         needed("body_contains", "What must occur in the first 64 KiB of the body.", Shape::Text(&MARKER)),
     ],
+};
+
+pub(super) static TCP: Object = Object {
+    name: "TcpCheck",
+    about: "A connection that is taken, and not ended at once without a word.",
+    one_of: &[],
+    fields: &[optional("port", "Port inside the container; the entry's unless said.", Shape::Integer(1, 65_535))],
+};
+
+pub(super) static EXEC: Object = Object {
+    name: "ExecCheck",
+    about: "A program that looks and changes nothing.",
+    one_of: &[],
+    fields: &[needed(
+        "argv",
+        "Program (absolute path) and arguments; no shell looks at them.",
+        Shape::Texts(&ARGUMENT, 1, 64),
+    )],
 };
 
 #[cfg(test)]

@@ -60,6 +60,25 @@ fn the_table_has_the_fields_that_the_loader_reads() {
     same::<format::RunStep>(&RUN);
     same::<format::HealthFile>(&HEALTH);
     same::<format::HttpCheckFile>(&HTTP);
+    same::<format::TcpCheckFile>(&TCP);
+    same::<format::ExecCheck>(&EXEC);
+}
+
+fn one_of(of: &'static Object) {
+    for name in of.one_of {
+        let field = of.fields.iter().find(|field| field.name == *name);
+        assert!(field.is_some_and(|field| !field.required), "{}.{name}", of.name);
+    }
+    for field in of.fields {
+        if let Shape::Object(of) | Shape::Objects(of, ..) = &field.shape {
+            one_of(of);
+        }
+    }
+}
+
+#[test]
+fn of_which_there_is_one_are_fields_that_may_be_missing() {
+    one_of(&ENTRY);
 }
 
 fn rules(of: &'static Object, found: &mut Vec<&'static Rule>) {

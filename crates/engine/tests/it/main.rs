@@ -10,6 +10,7 @@ mod doctor;
 mod entries;
 mod export;
 mod failures;
+mod health;
 mod housekeeping;
 mod identity;
 mod learning;

@@ -36,6 +36,10 @@ impl Probe for Faulty {
         assert!(left.is_err(), "a fault of the test");
         self.sound.get().unwrap().http_get(at, path, ms).await
     }
+
+    async fn tcp_open(&self, at: SocketAddr, ms: u64) -> Result<(), String> {
+        self.sound.get().unwrap().tcp_open(at, ms).await
+    }
 }
 
 /// What was written to the log.

@@ -9,7 +9,7 @@ use proximity_api::apps::{
 };
 use proximity_api::operations::{Operation, OperationQuery};
 use proximity_domain::time::Clock;
-use proximity_engine::catalog::Catalog;
+use proximity_engine::catalog::{Catalog, Check};
 use proximity_engine::seams::IdSource;
 use proximity_pve::ReadClient;
 use proximity_pve::transport::https::{ApiToken, EndpointConfig, HttpsTransport, Trust};
@@ -113,7 +113,10 @@ fn marker() -> Result<String, Failed> {
     let entry = catalog
         .get(&id)
         .ok_or_else(|| wrong("the catalog lacks nginx"))?;
-    Ok(entry.health.http.body_contains.clone())
+    match &entry.health.check {
+        Check::Http(http) => Ok(http.body_contains.clone()),
+        Check::Tcp(_) | Check::Exec(_) => Err(wrong("the catalog's nginx is not known by a page")),
+    }
 }
 
 /// Stops, starts and removes the app, looking after each.

@@ -177,4 +177,14 @@ impl Probe for Outside {
             .say(format_args!("page of {address}: {status}"));
         answer
     }
+
+    async fn tcp_open(&self, address: SocketAddr, timeout_ms: u64) -> Result<(), String> {
+        self.cluster.pause().await;
+        let open = self.routes.tcp_open(address, timeout_ms).await;
+        let taken = open.is_ok();
+        self.cluster
+            .trace
+            .say(format_args!("connection to {address}: {taken}"));
+        open
+    }
 }

@@ -147,14 +147,15 @@ fn object(node: &Node, of: &'static Object, path: &str, found: &mut Vec<Found>) 
             hint: format!("add it: {}", missing.about),
         });
     }
-    let known = of.fields.iter().filter(|known| there(known.name)).count();
+    let kinds = of.one_of.iter().filter(|kind| there(kind)).count();
     // One that is not known is told already.
-    if of.one && known != 1 && fields.len() == known {
-        let names: Vec<&str> = of.fields.iter().map(|field| field.name).collect();
+    let is_known = |name: &str| of.fields.iter().any(|known| known.name == name);
+    if !of.one_of.is_empty() && kinds != 1 && fields.iter().all(|field| is_known(&field.name)) {
+        let names = of.one_of.join(", ");
         found.push(Found {
             place: node.place,
             code: Code::OneKind,
-            message: format!("{} has to have exactly one of {}, and has {known}", told(path), names.join(", ")),
+            message: format!("{} has to have exactly one of {names}, and has {kinds}", told(path)),
             hint: Code::OneKind.hint().to_owned(),
         });
     }

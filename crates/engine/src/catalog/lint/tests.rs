@@ -67,10 +67,22 @@ const FORM: &[Case] = &[
     ("path: /\n", "path: up\n", Code::BadValue, 50, 11),
     ("body_contains: proximity-app-beacon", "body_contains: ''", Code::BadValue, 51, 20),
     ("timeout_s: 2", "timeout_s: 61", Code::BadValue, 52, 14),
+    ("timeout_s: 2", "start_period_s: 901", Code::BadValue, 52, 19),
+    ("timeout_s: 2", "tcp: { port: 8080 }", Code::OneKind, 49, 3),
+    ("timeout_s: 2", "tcp: { port: 0 }", Code::BadValue, 52, 16),
+    ("timeout_s: 2", "exec: { argv: [] }", Code::BadValue, 52, 17),
+    ("timeout_s: 2", "exec: /bin/true", Code::WrongType, 52, 9),
     ("attempts: 20", "attempts: 0", Code::BadValue, 54, 13),
 ];
 
 const MEANING: &[Case] = &[
+    (
+        "http:\n    path: /\n    body_contains: proximity-app-beacon",
+        "exec: { argv: [\"true\"] }",
+        Code::BadValue,
+        49,
+        17,
+    ),
     ("port: 8080", "port: 80", Code::LowPort, 14, 7),
     ("min: 32", "min: 128", Code::Contradiction, 11, 36),
     ("    default: hello\n", "", Code::BadSetting, 18, 5),

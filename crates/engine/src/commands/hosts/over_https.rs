@@ -65,6 +65,9 @@ impl Probe for Unused {
     async fn http_get(&self, at: SocketAddr, path: &str, _: u64) -> Result<HttpAnswer, String> {
         panic!("no app is there: {at}{path}");
     }
+    async fn tcp_open(&self, at: SocketAddr, _: u64) -> Result<(), String> {
+        panic!("no app is there: {at}");
+    }
 }
 
 impl IdSource for Unused {

@@ -119,11 +119,20 @@ impl<'a> GuestSession<'a> {
 
     /// Runs a command that changes nothing.
     pub(crate) async fn look(&self, argv: &[&str]) -> StepResult<ExecOutput> {
+        self.look_within(argv, LOOK_MS).await
+    }
+
+    /// The same, with another limit of time.
+    pub(crate) async fn look_within(
+        &self,
+        argv: &[&str],
+        timeout_ms: u64,
+    ) -> StepResult<ExecOutput> {
         self.cx.must_be_ours(&self.guest).await?;
         let exec = Exec {
             argv: argv.iter().map(|a| (*a).to_owned()).collect(),
             stdin: None,
-            timeout_ms: LOOK_MS,
+            timeout_ms,
             max_output_bytes: MAX_OUTPUT_BYTES,
             send_before: None,
         };
@@ -318,7 +327,7 @@ pub(crate) fn command_failed(doing: &str, output: &ExecOutput, masker: &Masker) 
 }
 
 /// The end of what it complained and of what it printed: tools put the cause into either.
-fn last_lines(output: &ExecOutput, masker: &Masker) -> String {
+pub(super) fn last_lines(output: &ExecOutput, masker: &Masker) -> String {
     let tail = |bytes: &Bytes, count: usize| {
         let text = String::from_utf8_lossy(bytes);
         let mut lines: Vec<&str> = text.lines().collect();

@@ -1,16 +1,19 @@
-//! Asks the app itself, at its own address, before any traffic is led to it.
+//! Asks the app itself, at its own address or inside its container, before any traffic is led to it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
+use proximity_domain::guest::NativeGuest;
 use proximity_store::effects::Effects;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+use super::guest_session::{GuestSession, last_lines};
 use super::wait_network::address_of;
-use crate::catalog::{HealthCheck, ResolvedRecipe};
+use crate::catalog::{Check, ExecCheck, HealthCheck, HttpCheck, ResolvedRecipe};
+use crate::mask::Masker;
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
 
 pub(crate) struct CheckHealth;
@@ -20,28 +23,78 @@ impl StepAction for CheckHealth {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         let recipe = recipe(cx).await?;
         let guest = cx.must_have_guest().await?;
+        let health = &recipe.health;
+        let clock = &cx.engine.inner.parts.clock;
+        let counts_from = clock.monotonic().plus_ms(health.start_period_ms);
         let mut last = "it was never asked".to_owned();
-        for attempt in 1..=recipe.health.attempts {
-            // The address is read each time: it may come late or change while the guest settles.
-            if let Some(address) = address_of(cx, &guest).await? {
-                let target = SocketAddr::new(address, recipe.health.http.port);
-                match verdict(cx, target, &recipe.health).await {
-                    Verdict::Healthy { status } => {
-                        return Ok(Done {
-                            output: json!({ "http_status": status, "attempts": attempt }).into(),
-                            effects: Effects::default(),
-                        });
+        let (mut tries, mut failed) = (0_u32, 0_u32);
+        while failed < health.attempts {
+            tries += 1;
+            match try_once(cx, &guest, &recipe).await? {
+                Some(Verdict::Healthy { status }) => {
+                    let mut output = json!({ "attempts": tries });
+                    if let Some(status) = status {
+                        output["http_status"] = json!(status);
                     }
-                    Verdict::Not(why) => last = why,
+                    return Ok(Done {
+                        output: output.into(),
+                        effects: Effects::default(),
+                    });
                 }
+                Some(Verdict::Not(why)) => last = why,
+                None => {}
             }
-            cx.pause_ms(recipe.health.interval_ms).await;
+            if clock.monotonic() >= counts_from {
+                failed += 1;
+            }
+            cx.pause_ms(health.interval_ms).await;
         }
         Err(StepError::Failed(Failure::new(
             "health_failed",
             format!("{} did not become healthy: {last}", cx.app.hostname),
             "look at the app's log in its container; retry deploys it anew",
         )))
+    }
+}
+
+/// One try; `None` where there is nobody to ask yet.
+async fn try_once(
+    cx: &Cx,
+    guest: &NativeGuest,
+    recipe: &ResolvedRecipe,
+) -> StepResult<Option<Verdict>> {
+    let health = &recipe.health;
+    let port = match &health.check {
+        Check::Http(http) => http.port,
+        Check::Tcp(port) => *port,
+        Check::Exec(exec) => return inside(cx, guest, recipe, exec).await.map(Some),
+    };
+    // The address is read each time: it may come late or change while the guest settles.
+    let Some(address) = address_of(cx, guest).await? else {
+        return Ok(None);
+    };
+    Ok(Some(verdict(cx, SocketAddr::new(address, port), health).await))
+}
+
+/// Runs the program of the check in the guest.
+async fn inside(
+    cx: &Cx,
+    guest: &NativeGuest,
+    recipe: &ResolvedRecipe,
+    exec: &ExecCheck,
+) -> StepResult<Verdict> {
+    let session = GuestSession::open(cx, guest.clone(), Masker::new(recipe.secrets()))?;
+    let argv: Vec<&str> = exec.argv.iter().map(String::as_str).collect();
+    match session.look_within(&argv, recipe.health.timeout_ms).await {
+        Ok(output) if output.exit_code == 0 => Ok(Verdict::Healthy { status: None }),
+        Ok(output) => Ok(Verdict::Not(format!(
+            "its check ended with exit code {}: {}",
+            output.exit_code,
+            last_lines(&output, session.masker())
+        ))),
+        // It took too long, or the node was away for a moment.
+        Err(StepError::Transient(failure)) => Ok(Verdict::Not(failure.message)),
+        Err(other) => Err(other),
     }
 }
 
@@ -85,29 +138,42 @@ async fn has_sent(cx: &Cx) -> StepResult<bool> {
     Ok(false)
 }
 
-/// What one request showed.
+/// What one try showed.
 pub(crate) enum Verdict {
-    Healthy { status: u16 },
+    Healthy {
+        /// Of a page.
+        status: Option<u16>,
+    },
     Not(String),
 }
 
-/// One request, judged by status and by the marker in the body.
-pub(crate) async fn verdict(cx: &Cx, target: SocketAddr, check: &HealthCheck) -> Verdict {
+/// One try from outside: a page is judged by status and by the marker in its body; what has none by whether a connection is taken.
+pub(crate) async fn verdict(cx: &Cx, target: SocketAddr, health: &HealthCheck) -> Verdict {
+    match &health.check {
+        Check::Http(http) => page(cx, target, http, health.timeout_ms).await,
+        Check::Tcp(_) | Check::Exec(_) => {
+            let probe = &cx.engine.inner.parts.probe;
+            match probe.tcp_open(target, health.timeout_ms).await {
+                Ok(()) => Verdict::Healthy { status: None },
+                Err(why) => Verdict::Not(why),
+            }
+        }
+    }
+}
+
+async fn page(cx: &Cx, target: SocketAddr, check: &HttpCheck, timeout_ms: u64) -> Verdict {
     let probe = &cx.engine.inner.parts.probe;
-    match probe
-        .http_get(target, &check.http.path, check.timeout_ms)
-        .await
-    {
+    match probe.http_get(target, &check.path, timeout_ms).await {
         Err(why) => Verdict::Not(why),
-        Ok(answer) if answer.status != check.http.expect_status => Verdict::Not(format!(
+        Ok(answer) if answer.status != check.expect_status => Verdict::Not(format!(
             "status {} instead of {}",
-            answer.status, check.http.expect_status
+            answer.status, check.expect_status
         )),
-        Ok(answer) if !answer.body.contains(&check.http.body_contains) => {
+        Ok(answer) if !answer.body.contains(&check.body_contains) => {
             Verdict::Not("the page is another one: its marker is missing".to_owned())
         }
         Ok(answer) => Verdict::Healthy {
-            status: answer.status,
+            status: Some(answer.status),
         },
     }
 }

@@ -42,6 +42,16 @@ struct ThroughRoutes {
     http: HttpProbe,
 }
 
+impl ThroughRoutes {
+    async fn behind(&self, address: SocketAddr) -> Result<SocketAddr, String> {
+        let routes = self.routes.get().ok_or("there are no routes")?;
+        let routes = routes.routes().await.map_err(|e| e.to_string())?;
+        let behind = routes.iter().find(|r| r.ports.public == address.port());
+        let behind = behind.and_then(|route| route.target);
+        Ok(behind.unwrap_or(address))
+    }
+}
+
 #[async_trait]
 impl Probe for ThroughRoutes {
     async fn http_get(
@@ -50,12 +60,13 @@ impl Probe for ThroughRoutes {
         path: &str,
         timeout_ms: u64,
     ) -> Result<HttpAnswer, String> {
-        let routes = self.routes.get().ok_or("there are no routes")?;
-        let routes = routes.routes().await.map_err(|e| e.to_string())?;
-        let behind = routes.iter().find(|r| r.ports.public == address.port());
-        let behind = behind.and_then(|route| route.target);
-        let address = behind.unwrap_or(address);
+        let address = self.behind(address).await?;
         self.http.http_get(address, path, timeout_ms).await
+    }
+
+    async fn tcp_open(&self, address: SocketAddr, timeout_ms: u64) -> Result<(), String> {
+        let address = self.behind(address).await?;
+        self.http.tcp_open(address, timeout_ms).await
     }
 }
 

@@ -95,6 +95,10 @@ impl Probe for Nothing {
     async fn http_get(&self, _: SocketAddr, _: &str, _: u64) -> Result<HttpAnswer, String> {
         Err("there is no guest here".to_owned())
     }
+
+    async fn tcp_open(&self, _: SocketAddr, _: u64) -> Result<(), String> {
+        Err("there is no guest here".to_owned())
+    }
 }
 
 #[allow(dead_code)] // not every test needs all of it
