@@ -58,7 +58,8 @@ pub struct CatalogSetting {
     pub env: String,
     /// What it does, one sentence.
     pub summary: String,
-    /// `text`, `secret`, `integer`, `boolean` or `choice`. A secret is sealed and never shown again.
+    /// `text`, `secret`, `integer`, `boolean`, `choice`, `port` (1 to 65535) or `path` (absolute, in its shortest form). A secret
+    /// is sealed and never shown again.
     #[schema(value_type = SettingKind)]
     pub kind: String,
     /// Value unless given; `null` where there is none.
@@ -68,4 +69,19 @@ pub struct CatalogSetting {
     pub options: Vec<String>,
     /// It must be given.
     pub required: bool,
+    /// Where it is not given, a secret is made.
+    #[serde(default)]
+    pub generated: bool,
+    /// It is asked for only then; `null`: always.
+    #[serde(default)]
+    pub shown_when: Option<ShownWhen>,
+}
+
+/// Where a setting is asked for. Where it is not, it has its default, or no value, and none is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShownWhen {
+    /// Name of another setting.
+    pub setting: String,
+    /// The value that it has then, as text.
+    pub equals: String,
 }

@@ -162,6 +162,8 @@ pub enum SettingKind {
     Integer,
     Boolean,
     Choice,
+    Port,
+    Path,
 }
 
 /// How a certificate is judged.

@@ -9,10 +9,7 @@ const MOST_LETTERS: usize = 32;
 
 /// The name that differs least from this one; `None` if none is near enough to be meant.
 #[must_use]
-pub fn nearest<'a>(
-    written: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written: Vec<char> = letters(written);
     // Of a short word every letter counts.
     let most = MOST_WRONG.min(written.len() / 2);

@@ -109,6 +109,7 @@ fn check_settings(file: &EntryFile, root: &Path, found: &mut Findings) {
                 continue;
             }
         };
+        check_shown(file, n, &setting, &at, found);
         let mut claimed = vec![setting.name, setting.env];
         claimed.dedup();
         for name in claimed {
@@ -120,6 +121,34 @@ fn check_settings(file: &EntryFile, root: &Path, found: &mut Findings) {
     }
 }
 
+/// Whether what a setting is shown by stands before it, is no secret, and can have the value.
+fn check_shown(file: &EntryFile, n: usize, setting: &Setting, at: &Path, found: &mut Findings) {
+    let Some(when) = &setting.shown_when else {
+        return;
+    };
+    let at = at.join("shown_when");
+    let mut before = file.settings.iter().take(n);
+    let Some(other) = before.find(|other| other.name == when.setting) else {
+        let reason = format!("no setting {} stands before this one", when.setting);
+        found.add(at.join("setting"), Code::UnknownSetting, reason);
+        return;
+    };
+    if other.kind == KindFile::Secret {
+        let reason = format!("{} is a secret, and nothing shows what it is", other.name);
+        found.add(at.join("setting"), Code::BadSetting, reason);
+        return;
+    }
+    // One that is not right is told by itself.
+    let Ok(other) = Setting::from_file(other) else {
+        return;
+    };
+    let read = other.read(Some(&when.equals)).map(|value| value.to_json());
+    if read.as_ref() != Ok(&when.equals) {
+        let reason = format!("is no value that {} can have", other.name);
+        found.add(at.join("equals"), Code::BadSetting, reason);
+    }
+}
+
 fn is_written(setting: &SettingFile, field: &str) -> bool {
     match field {
         "default" => setting.default.is_some(),
@@ -127,13 +156,22 @@ fn is_written(setting: &SettingFile, field: &str) -> bool {
         "min" => setting.min.is_some(),
         "max" => setting.max.is_some(),
         "options" => setting.options.is_some(),
+        "generate" => setting.generate.is_some(),
         _ => false,
     }
 }
 
 fn check_files(file: &EntryFile, root: &Path, found: &mut Findings) {
-    let samples = Arc::new(samples(file));
+    let tries = tries(file);
     let mut unused: Vec<usize> = (0..file.settings.len()).collect();
+    let shows = |name: &str| {
+        let mut conditions = file
+            .settings
+            .iter()
+            .filter_map(|one| one.shown_when.as_ref());
+        conditions.any(|when| when.setting == name)
+    };
+    unused.retain(|setting| !shows(&file.settings[*setting].name));
     for (n, step) in file.install.iter().enumerate() {
         let at = root.join("install").join(n);
         if step.keys() != 1 {
@@ -155,17 +193,28 @@ fn check_files(file: &EntryFile, root: &Path, found: &mut Findings) {
                 return;
             }
         }
-        let names = Names {
-            settings: Arc::clone(&samples),
-            port: file.port,
-        };
-        if let Err(reason) = template::render(&written.content, written.escape, Arc::new(names)) {
+        for (hidden, settings) in &tries {
+            let names = Names {
+                settings: Arc::clone(settings),
+                port: file.port,
+            };
+            let filled = template::render(&written.content, written.escape, Arc::new(names));
+            let Err(reason) = filled else { continue };
+            let reason = match hidden {
+                Some(name) => format!("{reason}, where {name} is not asked for and has no value"),
+                None => reason,
+            };
             found.add(at.join("content"), Code::BadTemplate, reason);
+            break;
         }
     }
     for setting in unused {
         let at = root.join("settings").join(setting).join("name");
-        found.add(at, Code::UnusedSetting, "no file of this recipe uses this setting");
+        found.add(
+            at,
+            Code::UnusedSetting,
+            "no file of this recipe uses this setting",
+        );
     }
 }
 
@@ -194,22 +243,74 @@ fn check_use(
     known
 }
 
-/// A value for every setting, to try the templates with.
-fn samples(file: &EntryFile) -> Settings {
-    let sample = |setting: Setting| match setting.kind {
-        SettingKind::Text { default, .. } => Value::from(default.unwrap_or_else(|| "x".to_owned())),
+/// The values to try templates with: all there are, and all but each that may be hidden and has no default.
+fn tries(file: &EntryFile) -> Vec<(Option<String>, Arc<Settings>)> {
+    let read = file.settings.iter();
+    let read: Vec<Setting> = read
+        .filter_map(|one| Setting::from_file(one).ok())
+        .collect();
+    let all: Vec<(String, Value)> = file
+        .settings
+        .iter()
+        .map(|written| {
+            let setting = read.iter().find(|one| one.name == written.name);
+            (
+                written.name.clone(),
+                setting.map_or(Value::from("x"), sample),
+            )
+        })
+        .collect();
+    let mut tries = vec![(None, Arc::new(Settings(all.clone())))];
+    for setting in read.iter().filter(|one| one.hidden_value().is_none()) {
+        let Some(when) = &setting.shown_when else {
+            continue;
+        };
+        let shows = read.iter().find(|one| one.name == when.setting);
+        let Some(other) = shows.and_then(|shows| other_than(shows, &when.equals)) else {
+            continue;
+        };
+        let mut without = all.clone();
+        without.retain(|(name, _)| *name != setting.name);
+        for (name, value) in &mut without {
+            if *name == when.setting {
+                *value = other.clone();
+            }
+        }
+        tries.push((Some(setting.name.clone()), Arc::new(Settings(without))));
+    }
+    tries
+}
+
+/// A value to try a template with.
+fn sample(setting: &Setting) -> Value {
+    match &setting.kind {
+        SettingKind::Text { default, .. } => Value::from(default.as_deref().unwrap_or("x")),
         SettingKind::Secret { .. } => Value::from("x"),
-        SettingKind::Integer { default, min, .. } => Value::from(default.unwrap_or(min)),
+        SettingKind::Integer { default, min, .. } => Value::from(default.unwrap_or(*min)),
         SettingKind::Boolean { default } => Value::from(default.unwrap_or(true)),
-        SettingKind::Choice { default, options } => Value::from(
-            default
-                .or_else(|| options.first().cloned())
-                .unwrap_or_default(),
-        ),
+        SettingKind::Choice { default, options } => {
+            let first = options.first().map(String::as_str);
+            Value::from(default.as_deref().or(first).unwrap_or_default())
+        }
+        SettingKind::Port { default } => Value::from(default.unwrap_or(8080)),
+        SettingKind::Path { default } => Value::from(default.as_deref().unwrap_or("/srv/x")),
+    }
+}
+
+/// Another value that the setting can have; `None` if none is near.
+fn other_than(setting: &Setting, value: &Value) -> Option<Value> {
+    let candidates: Vec<Value> = match &setting.kind {
+        SettingKind::Text { .. } | SettingKind::Secret { .. } => {
+            vec![Value::from("x"), Value::from("y")]
+        }
+        SettingKind::Integer { min, max, .. } => vec![Value::from(*min), Value::from(*max)],
+        SettingKind::Boolean { .. } => vec![Value::from(true), Value::from(false)],
+        SettingKind::Choice { options, .. } => options
+            .iter()
+            .map(|option| Value::from(option.as_str()))
+            .collect(),
+        SettingKind::Port { .. } => vec![Value::from(1), Value::from(2)],
+        SettingKind::Path { .. } => vec![Value::from("/srv/x"), Value::from("/srv/y")],
     };
-    let read = file.settings.iter().map(|written| {
-        let value = Setting::from_file(written).map_or(Value::from("x"), sample);
-        (written.name.clone(), value)
-    });
-    Settings(read.collect())
+    candidates.into_iter().find(|other| other != value)
 }

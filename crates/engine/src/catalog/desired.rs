@@ -24,8 +24,17 @@ impl CatalogEntry {
     ) -> Result<BTreeMap<String, WantedSetting>, SettingErrors> {
         let (values, secrets) = sorted(given);
         let mut errors = self.unknown(&values);
-        let (mut wanted, mut open) = (BTreeMap::new(), Vec::new());
+        let (mut wanted, mut open) = (BTreeMap::new(), Vec::<(&Setting, SettingValue)>::new());
         for setting in &self.settings {
+            if setting.is_hidden(&open) {
+                if values.contains_key(&setting.env) || values.contains_key(&setting.name) {
+                    errors.add(&setting.env, setting.why_hidden());
+                } else if let Some(value) = setting.hidden_value() {
+                    wanted.insert(setting.env.clone(), WantedSetting::Open(value.to_json()));
+                    open.push((setting, value));
+                }
+                continue;
+            }
             match one(setting, &values, &secrets) {
                 Ok(Read::Secret(name)) => {
                     wanted.insert(setting.env.clone(), WantedSetting::Secret(name));
@@ -144,7 +153,9 @@ mod tests {
                     max_chars: 8,
                     pattern: None,
                 },
+                generate: None,
             },
+            shown_when: None,
         };
         let mut entry = entry();
         entry.settings = vec![setting];

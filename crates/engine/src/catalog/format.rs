@@ -139,6 +139,43 @@ pub(super) struct SettingFile {
     pub(super) max: Option<i64>,
     /// The choices (enum).
     pub(super) options: Option<Vec<String>>,
+    /// It is asked for only where another setting has this value.
+    pub(super) shown_when: Option<ShownWhenFile>,
+    /// It is made where the user gives none (secret).
+    #[garde(dive)]
+    pub(super) generate: Option<Generate>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShownWhenFile {
+    /// The name of a setting that stands before this one.
+    pub(super) setting: String,
+    pub(super) equals: Scalar,
+}
+
+/// How a secret is made that nobody gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct Generate {
+    /// Characters.
+    #[garde(range(min = 16, max = 128))]
+    pub length: u64,
+    /// What it is made of.
+    #[serde(default)]
+    pub alphabet: Alphabet,
+}
+
+/// What a secret is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alphabet {
+    /// Letters and digits.
+    #[default]
+    Alphanumeric,
+    /// Digits and the letters a to f.
+    Hex,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -149,6 +186,8 @@ pub(super) enum KindFile {
     Boolean,
     Enum,
     Secret,
+    Port,
+    Path,
 }
 
 #[derive(Debug, Clone, Deserialize)]

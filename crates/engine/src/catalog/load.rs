@@ -168,7 +168,10 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, CatalogError> {
         let reason = format!("it has neither {FILE_NAME} nor folders with one");
         return Err(unreadable(path, &reason));
     }
-    Ok(folders.iter().map(|folder| folder.join(FILE_NAME)).collect())
+    Ok(folders
+        .iter()
+        .map(|folder| folder.join(FILE_NAME))
+        .collect())
 }
 
 /// `ids` has the file of each id that was seen before.

@@ -20,6 +20,7 @@ mod escape;
 mod format;
 mod lint;
 mod load;
+mod made;
 mod parse;
 mod recipe;
 mod resolve;
@@ -32,10 +33,14 @@ mod words;
 pub use entry::{CatalogEntry, OsTemplate};
 pub use error::{CatalogError, CatalogErrors, SettingErrors};
 pub use escape::Escape;
-pub use format::{ExecCheck, HttpCheck, Protocol, RunStep, UnitState, UnitStep};
+pub use format::{
+    Alphabet, ExecCheck, Generate, HttpCheck, Protocol, RunStep, UnitState, UnitStep,
+};
 pub use lint::{Code, EntryProblem};
 pub use load::{Catalog, Linted, lint_entries};
-pub use recipe::{Check, FileContent, HealthCheck, ResolvedFile, ResolvedRecipe, ResolvedSetting, Step};
+pub use recipe::{
+    Check, FileContent, HealthCheck, ResolvedFile, ResolvedRecipe, ResolvedSetting, Step,
+};
 pub use schema::schema;
-pub use setting::{Pattern, Setting, SettingKind, SettingValue, TextRule};
+pub use setting::{Pattern, Setting, SettingKind, SettingValue, ShownWhen, TextRule};
 pub use words::{Account, FileMode, GuestPath, PackageName, UnitName};

@@ -17,8 +17,10 @@ pub struct ResolvedRecipe {
     pub health: HealthCheck,
     /// TCP port the app listens on inside the guest.
     pub port: u16,
-    /// The settings with defaults filled in, in the entry's order.
+    /// The settings with defaults filled in, in the entry's order. One that is not asked for and has no default is not among them.
     pub settings: Vec<ResolvedSetting>,
+    /// The settings that are not asked for, by their `env`.
+    pub hidden: Vec<String>,
 }
 
 /// A setting with its value.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::entry::{CatalogEntry, UnresolvedFile, UnresolvedStep};
 use super::error::SettingErrors;
@@ -13,7 +13,8 @@ use super::template::{self, Names, Settings};
 
 impl CatalogEntry {
     /// Fills in the recipe. Settings are given by their `env` name or by their `name`; numbers and
-    /// booleans may come as text; what is not given, or `null`, takes its default.
+    /// booleans may come as text; what is not given, or `null`, takes its default. What is not asked for by the values of others
+    /// takes its default too, whatever is given, or has no value.
     ///
     /// # Errors
     /// [`SettingErrors`] with every wrong, missing and unknown setting. No error repeats a value.
@@ -21,10 +22,61 @@ impl CatalogEntry {
         &self,
         given: &BTreeMap<String, Value>,
     ) -> Result<ResolvedRecipe, SettingErrors> {
+        self.filled(given, &mut || None)
+    }
+
+    /// As [`Self::resolve`], for a new app: secrets that are not given are made, where the entry says how. `random` gives 128
+    /// random bits.
+    ///
+    /// # Errors
+    /// Those of [`Self::resolve`].
+    pub fn resolve_new(
+        &self,
+        given: &BTreeMap<String, Value>,
+        random: &mut dyn FnMut() -> u128,
+    ) -> Result<ResolvedRecipe, SettingErrors> {
+        self.filled(given, &mut || Some(random()))
+    }
+
+    /// Refuses what is given for settings that are not asked for, by the values of the others.
+    ///
+    /// # Errors
+    /// [`SettingErrors`] with each of them.
+    pub fn refuse_hidden(
+        &self,
+        asked: &Map<String, Value>,
+        recipe: &ResolvedRecipe,
+    ) -> Result<(), SettingErrors> {
+        let mut errors = SettingErrors::default();
+        let is_given = |name: &String| asked.get(name).is_some_and(|value| !value.is_null());
+        for setting in &self.settings {
+            let given = is_given(&setting.env) || is_given(&setting.name);
+            if given && recipe.hidden.contains(&setting.env) {
+                errors.add(&setting.env, setting.why_hidden());
+            }
+        }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn filled(
+        &self,
+        given: &BTreeMap<String, Value>,
+        random: &mut dyn FnMut() -> Option<u128>,
+    ) -> Result<ResolvedRecipe, SettingErrors> {
         let mut errors = self.unknown(given);
         let mut values: Vec<(&Setting, SettingValue)> = Vec::new();
+        let mut hidden = Vec::new();
         for setting in &self.settings {
-            match pick(setting, given).and_then(|value| setting.read(value)) {
+            if setting.is_hidden(&values) {
+                hidden.push(setting.env.clone());
+                values.extend(setting.hidden_value().map(|value| (setting, value)));
+                continue;
+            }
+            match pick(setting, given).and_then(|value| setting.read_or_make(value, random)) {
                 Ok(value) => values.push((setting, value)),
                 Err(reason) => errors.add(&setting.env, reason),
             }
@@ -51,6 +103,7 @@ impl CatalogEntry {
             steps: steps?,
             health: self.health.clone(),
             port: self.port,
+            hidden,
             settings: values
                 .into_iter()
                 .map(|(setting, value)| ResolvedSetting {

@@ -159,3 +159,54 @@ fn a_value_a_file_cannot_take_is_a_wrong_setting() {
         "TITLE must not contain '$', which nginx would read as a variable"
     );
 }
+
+/// The demo with a setting that is asked for only where the limit is 5.
+fn with_condition(more: &str) -> CatalogEntry {
+    const MORE: &str = r#"
+  - {name: extra, type: string, help: More., shown_when: {setting: limit, equals: 5}, OTHER}
+install:
+  - file:
+      path: /etc/extra
+      escape: plain
+      content: "{% if settings.limit == 5 %}{{ settings.extra }}{% endif %}"
+"#;
+    let text = YAML.replacen("\ninstall:\n", &MORE.replace("OTHER", more), 1);
+    parse::entry("demo/app.yaml", &text, Origin::Extra).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn extra(recipe: &ResolvedRecipe) -> (Vec<String>, Value, String) {
+    let content = file(recipe, "/etc/extra").content.expose().to_vec();
+    (
+        recipe.hidden.clone(),
+        recipe.open_settings()["EXTRA"].clone(),
+        String::from_utf8(content).unwrap(),
+    )
+}
+
+#[test]
+fn what_is_not_asked_for_has_its_default_or_no_value() {
+    let hidden = vec!["EXTRA".to_owned()];
+    let entry = with_condition("default: none");
+    let password = json!({"PASSWORD": "secret"});
+    let recipe = entry.resolve(&given(password.clone())).unwrap();
+    assert_eq!(
+        extra(&recipe),
+        (hidden.clone(), json!("none"), String::new())
+    );
+    // A record may hold what was given while it was asked for.
+    let recorded = json!({"PASSWORD": "secret", "EXTRA": "old"});
+    let recipe = entry.resolve(&given(recorded.clone())).unwrap();
+    assert_eq!(extra(&recipe).1, json!("none"));
+    let asked: Map<String, Value> = serde_json::from_value(recorded).unwrap();
+    let errors = entry.refuse_hidden(&asked, &recipe).unwrap_err();
+    assert_eq!(errors.fields()["EXTRA"], "is only for where limit is 5");
+    let entry = with_condition("required: true");
+    let recipe = entry.resolve(&given(password)).unwrap();
+    assert_eq!(extra(&recipe), (hidden, Value::Null, String::new()));
+    let shown = json!({"PASSWORD": "secret", "DEMO_LIMIT": 5, "EXTRA": "now"});
+    let recipe = entry.resolve(&given(shown)).unwrap();
+    assert_eq!(extra(&recipe), (Vec::new(), json!("now"), "now".to_owned()));
+    let missing = json!({"PASSWORD": "secret", "DEMO_LIMIT": 5});
+    let errors = entry.resolve(&given(missing)).unwrap_err();
+    assert_eq!(errors.fields()["EXTRA"], "must be given");
+}

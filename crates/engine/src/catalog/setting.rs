@@ -6,7 +6,9 @@ use regex::{Regex, RegexBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::format::{KindFile, Scalar, SettingFile};
+use super::format::{Generate, KindFile, Scalar, SettingFile};
+use super::made::made;
+use super::words::GuestPath;
 
 /// Most characters of a text or secret, unless the entry says less or more.
 const DEFAULT_MAX_CHARS: u64 = 1024;
@@ -28,6 +30,17 @@ pub struct Setting {
     pub required: bool,
     /// What is accepted.
     pub kind: SettingKind,
+    /// Where it is asked for; everywhere if `None`.
+    pub shown_when: Option<ShownWhen>,
+}
+
+/// Where a setting is asked for. Where it is not, it has its default, or no value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShownWhen {
+    /// The name of a setting that stands before it in the entry.
+    pub setting: String,
+    /// The value that setting has then.
+    pub equals: Value,
 }
 
 /// What is accepted, and what is taken when nothing is given.
@@ -44,6 +57,18 @@ pub enum SettingKind {
     Secret {
         /// What is accepted.
         rule: TextRule,
+        /// How one is made where none is given; it has to be given if `None`.
+        generate: Option<Generate>,
+    },
+    /// A TCP or UDP port, 1 to 65535.
+    Port {
+        /// Taken when nothing is given.
+        default: Option<u16>,
+    },
+    /// An absolute path in its shortest form.
+    Path {
+        /// Taken when nothing is given.
+        default: Option<String>,
     },
     /// A whole number.
     Integer {
@@ -154,6 +179,10 @@ impl Setting {
             help: file.help.clone(),
             required: file.required,
             kind,
+            shown_when: file.shown_when.as_ref().map(|when| ShownWhen {
+                setting: when.setting.clone(),
+                equals: when.equals.to_json(),
+            }),
         };
         problems.extend(default_problem(file, &setting));
         if problems.is_empty() {
@@ -166,10 +195,11 @@ impl Setting {
     /// What a template gets when nothing is given.
     fn default(&self) -> Option<Value> {
         match &self.kind {
-            SettingKind::Text { default, .. } | SettingKind::Choice { default, .. } => {
-                default.as_deref().map(Value::from)
-            }
+            SettingKind::Text { default, .. }
+            | SettingKind::Choice { default, .. }
+            | SettingKind::Path { default } => default.as_deref().map(Value::from),
             SettingKind::Integer { default, .. } => default.map(Value::from),
+            SettingKind::Port { default } => default.map(Value::from),
             SettingKind::Boolean { default } => default.map(Value::from),
             SettingKind::Secret { .. } => None,
         }
@@ -184,7 +214,7 @@ impl Setting {
         };
         match &self.kind {
             SettingKind::Text { rule, .. } => rule.read(value).map(SettingValue::Text),
-            SettingKind::Secret { rule } => rule
+            SettingKind::Secret { rule, .. } => rule
                 .read(value)
                 .map(|text| SettingValue::Secret(text.into())),
             SettingKind::Integer { min, max, .. } => match number(value) {
@@ -202,6 +232,80 @@ impl Setting {
                 }
                 Some(_) | None => Err(format!("must be one of {}", options.join(", "))),
             },
+            SettingKind::Port { .. } => match number(value) {
+                Some(port) if (1..=65_535).contains(&port) => Ok(SettingValue::Integer(port)),
+                Some(_) | None => Err("must be a port, 1 to 65535".to_owned()),
+            },
+            SettingKind::Path { .. } => value
+                .as_str()
+                .and_then(|text| GuestPath::try_from(text.to_owned()).ok())
+                .map(|path| SettingValue::Text(path.as_str().to_owned()))
+                .ok_or_else(|| {
+                    "must be an absolute path without '.', '..', '//' or a '/' at its end"
+                        .to_owned()
+                }),
+        }
+    }
+
+    /// As [`Self::read`]; a secret that is not given is made, where the entry says so and there is chance: `random` gives 128 bits
+    /// of it, or none.
+    pub(super) fn read_or_make(
+        &self,
+        given: Option<&Value>,
+        random: &mut dyn FnMut() -> Option<u128>,
+    ) -> Result<SettingValue, String> {
+        let is_given = given.is_some_and(|value| !value.is_null());
+        match &self.kind {
+            SettingKind::Secret {
+                generate: Some(how),
+                ..
+            } if !is_given => made(*how, random)
+                .map(SettingValue::Secret)
+                .ok_or_else(|| "must be given".to_owned()),
+            _ => self.read(given),
+        }
+    }
+
+    /// Whether it is not asked for, by the values of the settings before it.
+    pub(super) fn is_hidden(&self, before: &[(&Self, SettingValue)]) -> bool {
+        let Some(when) = &self.shown_when else {
+            return false;
+        };
+        let mut before = before.iter();
+        let other = before.find(|(other, _)| other.name == when.setting);
+        other.is_none_or(|(_, value)| value.to_json() != when.equals)
+    }
+
+    /// What it is where it is not asked for.
+    pub(super) fn hidden_value(&self) -> Option<SettingValue> {
+        let default = self.default()?;
+        self.read(Some(&default)).ok()
+    }
+
+    /// Why it may not be given where it is not asked for.
+    pub(super) fn why_hidden(&self) -> String {
+        match &self.shown_when {
+            Some(ShownWhen { setting, equals }) => {
+                format!("is only for where {setting} is {}", plain(equals))
+            }
+            None => "is not asked for".to_owned(),
+        }
+    }
+}
+
+/// A value without quotes, as people read it.
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+impl Scalar {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Boolean(yes) => Value::from(*yes),
+            Self::Integer(number) => Value::from(*number),
+            Self::Text(text) => Value::from(text.as_str()),
         }
     }
 }
@@ -272,6 +376,12 @@ fn misplaced(file: &SettingFile) -> Vec<FieldProblem> {
             file.kind != KindFile::Secret,
             "types without secrets",
         ),
+        (
+            "generate",
+            file.generate.is_some(),
+            file.kind == KindFile::Secret,
+            "type secret",
+        ),
     ];
     given
         .into_iter()
@@ -291,8 +401,21 @@ fn kind_of(file: &SettingFile) -> Result<SettingKind, Vec<FieldProblem>> {
             default: text_default()?,
             rule: text_rule(file)?,
         }),
-        KindFile::Secret => Ok(SettingKind::Secret {
-            rule: text_rule(file)?,
+        KindFile::Secret => secret(file),
+        KindFile::Port => match &file.default {
+            Some(Scalar::Integer(port)) => match u16::try_from(*port) {
+                Ok(port) if port > 0 => Ok(SettingKind::Port {
+                    default: Some(port),
+                }),
+                Ok(_) | Err(_) => Err(one("default", "must be a port, 1 to 65535")),
+            },
+            None => Ok(SettingKind::Port { default: None }),
+            Some(Scalar::Boolean(_) | Scalar::Text(_)) => {
+                Err(one("default", "must be a port, 1 to 65535"))
+            }
+        },
+        KindFile::Path => Ok(SettingKind::Path {
+            default: text_default()?,
         }),
         KindFile::Integer => integer(file),
         KindFile::Boolean => match &file.default {
@@ -309,6 +432,28 @@ fn kind_of(file: &SettingFile) -> Result<SettingKind, Vec<FieldProblem>> {
             options: options(file)?,
         }),
     }
+}
+
+fn secret(file: &SettingFile) -> Result<SettingKind, Vec<FieldProblem>> {
+    let rule = text_rule(file)?;
+    if let Some(how) = file.generate {
+        if !(rule.min_chars..=rule.max_chars).contains(&how.length) {
+            return Err(one(
+                "generate",
+                "makes another length than min and max allow",
+            ));
+        }
+        if rule.pattern.is_some() {
+            return Err(one(
+                "pattern",
+                "cannot stand beside generate: what is made may not match it",
+            ));
+        }
+    }
+    Ok(SettingKind::Secret {
+        rule,
+        generate: file.generate,
+    })
 }
 
 fn integer(file: &SettingFile) -> Result<SettingKind, Vec<FieldProblem>> {
@@ -380,6 +525,13 @@ fn options(file: &SettingFile) -> Result<Vec<String>, Vec<FieldProblem>> {
 }
 
 fn default_problem(file: &SettingFile, setting: &Setting) -> Option<FieldProblem> {
+    if let SettingKind::Secret {
+        generate: Some(_), ..
+    } = setting.kind
+    {
+        let told = ("required", "has no use beside generate".to_owned());
+        return file.required.then_some(told);
+    }
     match (setting.required, setting.default()) {
         (true, Some(_)) if file.default.is_some() => {
             Some(("required", "has no use beside a default".to_owned()))

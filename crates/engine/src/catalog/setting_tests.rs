@@ -210,3 +210,96 @@ fn contradictions_are_told_with_their_field() {
         "{huge:?}"
     );
 }
+
+#[test]
+fn ports_and_paths_follow_their_rules() {
+    let port = "{name: a, type: port, default: 25, help: h}";
+    assert_eq!(read(port, json!("65535")), Ok(json!(65_535)));
+    assert_eq!(read(port, json!(null)), Ok(json!(25)));
+    for bad in [json!(0), json!(65_536), json!("http"), json!(-1)] {
+        assert_eq!(
+            read(port, bad.clone()),
+            Err("must be a port, 1 to 65535".to_owned()),
+            "{bad}"
+        );
+    }
+    let path = "{name: a, type: path, required: true, help: h}";
+    assert_eq!(read(path, json!("/srv/a b")), Ok(json!("/srv/a b")));
+    for bad in ["srv", "/", "/a/", "/a/../b", "/a//b", "/a\nb"] {
+        assert!(read(path, json!(bad)).is_err(), "{bad:?}");
+    }
+    for (yaml, problem) in [
+        (
+            "{name: a, type: port, default: 0, help: h}",
+            "default must be a port, 1 to 65535",
+        ),
+        (
+            "{name: a, type: port, default: x, help: h}",
+            "default must be a port, 1 to 65535",
+        ),
+        (
+            "{name: a, type: port, default: 1, min: 1, help: h}",
+            "min is only for type string, secret or integer",
+        ),
+        (
+            "{name: a, type: path, default: x, help: h}",
+            "default must be an absolute path without '.', '..', '//' or a '/' at its end",
+        ),
+    ] {
+        assert_eq!(problems(yaml), [problem], "{yaml}");
+    }
+}
+
+#[test]
+fn secrets_are_made_of_their_alphabet_and_only_by_chance() {
+    let made = |yaml: &str, random: &mut dyn FnMut() -> Option<u128>| {
+        let made = setting(yaml).unwrap().read_or_make(None, random)?;
+        assert!(made.is_secret());
+        Ok::<String, String>(made.to_json().as_str().unwrap().to_owned())
+    };
+    let yaml = "{name: a, type: secret, generate: {length: 20}, help: h}";
+    let mut number = 0_u128;
+    let mut chance = || {
+        number += 1;
+        Some(u128::MAX / 7 * number)
+    };
+    let one = made(yaml, &mut chance).unwrap();
+    let other = made(yaml, &mut chance).unwrap();
+    assert_ne!(one, other);
+    assert_eq!(one.len(), 20);
+    assert!(one.bytes().all(|sign| sign.is_ascii_alphanumeric()));
+    let hex = "{name: a, type: secret, generate: {length: 16, alphabet: hex}, help: h}";
+    let hex = made(hex, &mut chance).unwrap();
+    assert!(hex.len() == 16 && hex.bytes().all(|sign| sign.is_ascii_hexdigit()));
+    // Neither without chance, nor by one that gives nothing that can be used.
+    assert_eq!(made(yaml, &mut || None), Err("must be given".to_owned()));
+    assert_eq!(
+        made(yaml, &mut || Some(u128::MAX)),
+        Err("must be given".to_owned())
+    );
+    let given = setting(yaml).unwrap();
+    let given = given
+        .read_or_make(Some(&json!("mine")), &mut || None)
+        .unwrap();
+    assert_eq!(given.to_json(), json!("mine"));
+    for (yaml, problem) in [
+        (
+            "{name: a, type: string, default: x, generate: {length: 20}, help: h}",
+            "generate is only for type secret",
+        ),
+        (
+            "{name: a, type: secret, required: true, generate: {length: 20}, help: h}",
+            "required has no use beside generate",
+        ),
+        (
+            "{name: a, type: secret, max: 19, generate: {length: 20}, help: h}",
+            "generate makes another length than min and max allow",
+        ),
+        (
+            "{name: a, type: secret, pattern: 'a+', generate: {length: 20}, help: h}",
+            "pattern cannot stand beside generate: what is made may not match it",
+        ),
+    ] {
+        assert_eq!(problems(yaml), [problem], "{yaml}");
+    }
+}

@@ -5,7 +5,8 @@ mod rules;
 
 use rules::{
     ACCOUNT, ARGUMENT, CATEGORY, CONTENT, DESCRIPTION, ENV, HELP, ID, MARKER, MODE, NAME, OPTION,
-    OS_TEMPLATE, PACKAGE, PATH, PATTERN, REQUEST_PATH, SETTING, SUMMARY, TAG, UNIT, VERSION, WEBSITE,
+    OS_TEMPLATE, PACKAGE, PATH, PATTERN, REQUEST_PATH, SETTING, SUMMARY, TAG, UNIT, VERSION,
+    WEBSITE,
 };
 
 /// What a value may be.
@@ -94,9 +95,17 @@ pub(super) static ENTRY: Object = Object {
         needed("format", "Always 1.", Shape::Integer(1, 1)),
         needed("id", "The name of the entry's folder.", Shape::Text(&ID)),
         needed("name", "Name for people.", Shape::Text(&NAME)),
-        needed("version", "Version of this recipe; it changes when the file does.", Shape::Text(&VERSION)),
+        needed(
+            "version",
+            "Version of this recipe; it changes when the file does.",
+            Shape::Text(&VERSION),
+        ),
         needed("summary", "What it is, one line.", Shape::Text(&SUMMARY)),
-        needed("description", "What it is, as long as needed.", Shape::Text(&DESCRIPTION)),
+        needed(
+            "description",
+            "What it is, as long as needed.",
+            Shape::Text(&DESCRIPTION),
+        ),
         needed("category", "One word.", Shape::Text(&CATEGORY)),
         optional("tags", "Words to find it by.", Shape::Texts(&TAG, 0, 16)),
         optional("website", "Home of the project.", Shape::Text(&WEBSITE)),
@@ -105,12 +114,36 @@ pub(super) static ENTRY: Object = Object {
             "What it is installed on: the file name of a Proxmox VE template up to its version.",
             Shape::Text(&OS_TEMPLATE),
         ),
-        needed("resources", "What the container gets.", Shape::Object(&RESOURCES)),
-        needed("port", "TCP port the app listens on inside the container.", Shape::Integer(1, 65_535)),
-        needed("protocol", "What is spoken on the port.", Shape::Word(&["tcp", "http"])),
-        optional("settings", "What a user may or must choose.", Shape::Objects(&SETTINGS, 0, 64)),
-        needed("install", "What is done inside the container, in this order.", Shape::Objects(&STEP, 1, 64)),
-        needed("health", "How it is known that the app works.", Shape::Object(&HEALTH)),
+        needed(
+            "resources",
+            "What the container gets.",
+            Shape::Object(&RESOURCES),
+        ),
+        needed(
+            "port",
+            "TCP port the app listens on inside the container.",
+            Shape::Integer(1, 65_535),
+        ),
+        needed(
+            "protocol",
+            "What is spoken on the port.",
+            Shape::Word(&["tcp", "http"]),
+        ),
+        optional(
+            "settings",
+            "What a user may or must choose.",
+            Shape::Objects(&SETTINGS, 0, 64),
+        ),
+        needed(
+            "install",
+            "What is done inside the container, in this order.",
+            Shape::Objects(&STEP, 1, 64),
+        ),
+        needed(
+            "health",
+            "How it is known that the app works.",
+            Shape::Object(&HEALTH),
+        ),
     ],
 };
 
@@ -130,7 +163,11 @@ pub(super) static MEMORY: Object = Object {
     about: "Memory, MiB.",
     one_of: &[],
     fields: &[
-        needed("min", "With less it does not run.", Shape::Integer(16, 1_048_576)),
+        needed(
+            "min",
+            "With less it does not run.",
+            Shape::Integer(16, 1_048_576),
+        ),
         needed("default", "What it gets.", Shape::Integer(16, 1_048_576)),
     ],
 };
@@ -146,7 +183,11 @@ pub(super) static DISK: Object = Object {
     name: "Disk",
     about: "Root file system, GiB.",
     one_of: &[],
-    fields: &[needed("default", "What it gets.", Shape::Integer(1, 16_384))],
+    fields: &[needed(
+        "default",
+        "What it gets.",
+        Shape::Integer(1, 16_384),
+    )],
 };
 
 pub(super) static SETTINGS: Object = Object {
@@ -154,24 +195,88 @@ pub(super) static SETTINGS: Object = Object {
     about: "What a user may or must choose; which fields belong to which type is checked when the entry is read.",
     one_of: &[],
     fields: &[
-        needed("name", "How templates call it: {{ settings.name }}.", Shape::Text(&SETTING)),
+        needed(
+            "name",
+            "How templates call it: {{ settings.name }}.",
+            Shape::Text(&SETTING),
+        ),
         needed(
             "type",
             "What is accepted.",
-            Shape::Word(&["string", "integer", "boolean", "enum", "secret"]),
+            Shape::Word(&[
+                "string", "integer", "boolean", "enum", "secret", "port", "path",
+            ]),
         ),
-        optional("env", "Its other name; without it, the name in capitals.", Shape::Text(&ENV)),
+        optional(
+            "env",
+            "Its other name; without it, the name in capitals.",
+            Shape::Text(&ENV),
+        ),
         needed("help", "One sentence for people.", Shape::Text(&HELP)),
-        optional("required", "Must be given by the user; then it has no default.", Shape::Boolean),
+        optional(
+            "required",
+            "Must be given by the user; then it has no default.",
+            Shape::Boolean,
+        ),
         optional("default", "Taken when nothing is given.", Shape::Scalar),
         optional(
             "pattern",
             "The whole value must match this regular expression (string, secret).",
             Shape::Text(&PATTERN),
         ),
-        optional("min", "Least value (integer) or characters (string, secret).", Shape::Integer(i64::MIN, i64::MAX)),
-        optional("max", "Greatest value (integer) or characters (string, secret).", Shape::Integer(i64::MIN, i64::MAX)),
-        optional("options", "The choices (enum).", Shape::Texts(&OPTION, 2, 32)),
+        optional(
+            "min",
+            "Least value (integer) or characters (string, secret).",
+            Shape::Integer(i64::MIN, i64::MAX),
+        ),
+        optional(
+            "max",
+            "Greatest value (integer) or characters (string, secret).",
+            Shape::Integer(i64::MIN, i64::MAX),
+        ),
+        optional(
+            "options",
+            "The choices (enum).",
+            Shape::Texts(&OPTION, 2, 32),
+        ),
+        optional(
+            "shown_when",
+            "It is asked for only where another setting has a value; else it has its default, or none.",
+            Shape::Object(&SHOWN_WHEN),
+        ),
+        optional(
+            "generate",
+            "It is made where the user gives none (secret).",
+            Shape::Object(&GENERATE),
+        ),
+    ],
+};
+
+pub(super) static SHOWN_WHEN: Object = Object {
+    name: "ShownWhen",
+    about: "Where a setting is asked for.",
+    one_of: &[],
+    fields: &[
+        needed(
+            "setting",
+            "The name of a setting that stands before this one.",
+            Shape::Text(&SETTING),
+        ),
+        needed("equals", "The value that it has then.", Shape::Scalar),
+    ],
+};
+
+pub(super) static GENERATE: Object = Object {
+    name: "Generate",
+    about: "How a secret is made.",
+    one_of: &[],
+    fields: &[
+        needed("length", "Characters.", Shape::Integer(16, 128)),
+        optional(
+            "alphabet",
+            "What it is made of; letters and digits unless said.",
+            Shape::Word(&["alphanumeric", "hex"]),
+        ),
     ],
 };
 
@@ -180,10 +285,26 @@ pub(super) static STEP: Object = Object {
     about: "One thing to do inside the container. Each comes out the same however often it is done.",
     one_of: &["apt", "file", "absent", "service", "run"],
     fields: &[
-        optional("apt", "These Debian packages are installed.", Shape::Texts(&PACKAGE, 1, 64)),
-        optional("file", "A file has this content, owner and mode.", Shape::Object(&FILE)),
-        optional("absent", "There is no file or link of this path.", Shape::Object(&ABSENT)),
-        optional("service", "A systemd unit is in a state.", Shape::Object(&SERVICE)),
+        optional(
+            "apt",
+            "These Debian packages are installed.",
+            Shape::Texts(&PACKAGE, 1, 64),
+        ),
+        optional(
+            "file",
+            "A file has this content, owner and mode.",
+            Shape::Object(&FILE),
+        ),
+        optional(
+            "absent",
+            "There is no file or link of this path.",
+            Shape::Object(&ABSENT),
+        ),
+        optional(
+            "service",
+            "A systemd unit is in a state.",
+            Shape::Object(&SERVICE),
+        ),
         optional("run", "A program has been run once.", Shape::Object(&RUN)),
     ],
 };
@@ -194,7 +315,11 @@ pub(super) static FILE: Object = Object {
     one_of: &[],
     fields: &[
         needed("path", "Where.", Shape::Text(&PATH)),
-        optional("mode", "Permission bits; 0644 unless said.", Shape::Text(&MODE)),
+        optional(
+            "mode",
+            "Permission bits; 0644 unless said.",
+            Shape::Text(&MODE),
+        ),
         optional("owner", "User; root unless said.", Shape::Text(&ACCOUNT)),
         optional("group", "Group; root unless said.", Shape::Text(&ACCOUNT)),
         needed(
@@ -219,7 +344,11 @@ pub(super) static SERVICE: Object = Object {
     one_of: &[],
     fields: &[
         needed("name", "The unit.", Shape::Text(&UNIT)),
-        optional("enable", "It starts at boot from now on; true unless said.", Shape::Boolean),
+        optional(
+            "enable",
+            "It starts at boot from now on; true unless said.",
+            Shape::Boolean,
+        ),
         needed(
             "state",
             "What it does afterwards: restarted also if it runs already.",
@@ -233,8 +362,16 @@ pub(super) static RUN: Object = Object {
     about: "A program that is run unless what it creates is there.",
     one_of: &[],
     fields: &[
-        needed("argv", "Program (absolute path) and arguments; no shell looks at them.", Shape::Texts(&ARGUMENT, 1, 64)),
-        needed("creates", "What is there once it has run.", Shape::Text(&PATH)),
+        needed(
+            "argv",
+            "Program (absolute path) and arguments; no shell looks at them.",
+            Shape::Texts(&ARGUMENT, 1, 64),
+        ),
+        needed(
+            "creates",
+            "What is there once it has run.",
+            Shape::Text(&PATH),
+        ),
     ],
 };
 
@@ -243,11 +380,31 @@ pub(super) static HEALTH: Object = Object {
     about: "How it is known that the app works.",
     one_of: &["http", "tcp", "exec"],
     fields: &[
-        optional("http", "A request and what its answer must be.", Shape::Object(&HTTP)),
-        optional("tcp", "A port that takes connections and keeps them.", Shape::Object(&TCP)),
-        optional("exec", "A program inside the container that ends with 0.", Shape::Object(&EXEC)),
-        optional("timeout_s", "How long one try may take, seconds; 5 unless said.", Shape::Integer(1, 60)),
-        optional("interval_s", "Pause between two tries, seconds; 1 unless said.", Shape::Integer(1, 60)),
+        optional(
+            "http",
+            "A request and what its answer must be.",
+            Shape::Object(&HTTP),
+        ),
+        optional(
+            "tcp",
+            "A port that takes connections and keeps them.",
+            Shape::Object(&TCP),
+        ),
+        optional(
+            "exec",
+            "A program inside the container that ends with 0.",
+            Shape::Object(&EXEC),
+        ),
+        optional(
+            "timeout_s",
+            "How long one try may take, seconds; 5 unless said.",
+            Shape::Integer(1, 60),
+        ),
+        optional(
+            "interval_s",
+            "Pause between two tries, seconds; 1 unless said.",
+            Shape::Integer(1, 60),
+        ),
         optional(
             "start_period_s",
             "For so long a failed try counts for nothing, seconds; 0 unless said.",
@@ -266,10 +423,26 @@ pub(super) static HTTP: Object = Object {
     about: "A GET request and what its answer must be.",
     one_of: &[],
     fields: &[
-        needed("path", "Path, with a / in front.", Shape::Text(&REQUEST_PATH)),
-        optional("port", "Port inside the container; the entry's unless said.", Shape::Integer(1, 65_535)),
-        optional("expect_status", "The status that means healthy; 200 unless said.", Shape::Integer(100, 599)),
-        needed("body_contains", "What must occur in the first 64 KiB of the body.", Shape::Text(&MARKER)),
+        needed(
+            "path",
+            "Path, with a / in front.",
+            Shape::Text(&REQUEST_PATH),
+        ),
+        optional(
+            "port",
+            "Port inside the container; the entry's unless said.",
+            Shape::Integer(1, 65_535),
+        ),
+        optional(
+            "expect_status",
+            "The status that means healthy; 200 unless said.",
+            Shape::Integer(100, 599),
+        ),
+        needed(
+            "body_contains",
+            "What must occur in the first 64 KiB of the body.",
+            Shape::Text(&MARKER),
+        ),
     ],
 };
 
@@ -277,7 +450,11 @@ pub(super) static TCP: Object = Object {
     name: "TcpCheck",
     about: "A connection that is taken, and not ended at once without a word.",
     one_of: &[],
-    fields: &[optional("port", "Port inside the container; the entry's unless said.", Shape::Integer(1, 65_535))],
+    fields: &[optional(
+        "port",
+        "Port inside the container; the entry's unless said.",
+        Shape::Integer(1, 65_535),
+    )],
 };
 
 pub(super) static EXEC: Object = Object {

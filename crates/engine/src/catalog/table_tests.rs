@@ -53,6 +53,8 @@ fn the_table_has_the_fields_that_the_loader_reads() {
     same::<format::CoresFile>(&CORES);
     same::<format::DiskFile>(&DISK);
     same::<format::SettingFile>(&SETTINGS);
+    same::<format::ShownWhenFile>(&SHOWN_WHEN);
+    same::<format::Generate>(&GENERATE);
     same::<format::StepFile>(&STEP);
     same::<format::FileFile>(&FILE);
     same::<format::AbsentFile>(&ABSENT);
@@ -67,7 +69,11 @@ fn the_table_has_the_fields_that_the_loader_reads() {
 fn one_of(of: &'static Object) {
     for name in of.one_of {
         let field = of.fields.iter().find(|field| field.name == *name);
-        assert!(field.is_some_and(|field| !field.required), "{}.{name}", of.name);
+        assert!(
+            field.is_some_and(|field| !field.required),
+            "{}.{name}",
+            of.name
+        );
     }
     for field in of.fields {
         if let Shape::Object(of) | Shape::Objects(of, ..) = &field.shape {
@@ -108,8 +114,24 @@ fn expressions_allow_what_rules_do() {
     let mut found = Vec::new();
     rules(&ENTRY, &mut found);
     let texts = [
-        "/srv/a", "/srv/../a", "/", "srv", "/a b", "root", "www-data", "_apt", "0a", "nginx-light",
-        "libstdc++6", "a", "nginx.service", "--now", "getty@tty1.service", "0644", "4755", "",
+        "/srv/a",
+        "/srv/../a",
+        "/",
+        "srv",
+        "/a b",
+        "root",
+        "www-data",
+        "_apt",
+        "0a",
+        "nginx-light",
+        "libstdc++6",
+        "a",
+        "nginx.service",
+        "--now",
+        "getty@tty1.service",
+        "0644",
+        "4755",
+        "",
     ];
     for rule in found {
         let Some(check) = rule.check else { continue };

@@ -49,7 +49,12 @@ impl Engine {
     ) -> Result<AppRecord, EngineError> {
         let (hostname, entry) = self.names(&request)?;
         let given = request.environment.clone().into_iter().collect();
-        let recipe = entry.resolve(&given).map_err(EngineError::Settings)?;
+        let recipe = entry
+            .resolve_new(&given, &mut || self.inner.parts.ids.nonce())
+            .map_err(EngineError::Settings)?;
+        entry
+            .refuse_hidden(&request.environment, &recipe)
+            .map_err(EngineError::Settings)?;
         let resources = create::resources(&entry.id, &entry.needs, request.resources)?;
         let hosts = self.candidate_hosts(request.host.as_deref()).await?;
         if self

@@ -340,6 +340,9 @@ fn changed(
             .map(|(name, value)| (name.clone(), value.clone())),
     );
     let recipe = entry.resolve(&given).map_err(EngineError::Settings)?;
+    entry
+        .refuse_hidden(asked, &recipe)
+        .map_err(EngineError::Settings)?;
     let (mut fields, mut names) = (Vec::new(), Vec::new());
     for setting in &recipe.settings {
         let (name, value) = (&setting.env, setting.value.to_json());

@@ -120,7 +120,10 @@ async fn a_port_that_nobody_listens_on_fails_the_deploy_and_leaves_nothing() {
     let (w, _, ended) = deployed(health).await;
     let failure = failure(&ended);
     assert_eq!(failure.code, "health_failed");
-    assert!(failure.message.contains("Connection refused"), "{failure:?}");
+    assert!(
+        failure.message.contains("Connection refused"),
+        "{failure:?}"
+    );
     assert!(w.pve.guests.vmids().is_empty());
 }
 

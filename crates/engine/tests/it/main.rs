@@ -10,6 +10,7 @@ mod doctor;
 mod entries;
 mod export;
 mod failures;
+mod generated;
 mod health;
 mod housekeeping;
 mod identity;

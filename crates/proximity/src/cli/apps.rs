@@ -32,10 +32,9 @@ pub(crate) enum CatalogCommand {
         entry: String,
     },
     /// Look at files of entries, without a server: all that is wrong, with its place
-    #[command(
-        after_help = "Exit code 0: all of it is right. 3: something is not; each problem is told with its file, line, column, code and a hint.\n\
-For editors: proximity catalog schema > entry.schema.json"
-    )]
+    #[command(after_help = "Exit code 0: all of it is right. 3: something is not; \
+each problem is told with its file, line, column, code and a hint.\n\
+For editors: proximity catalog schema > entry.schema.json")]
     Lint {
         /// Files of entries, folders with an app.yaml, or folders of such folders
         #[arg(value_name = "PATH", required = true)]

@@ -72,7 +72,10 @@ fn told(lint: &Lint) -> String {
     }
     let problems = lint.problems.iter();
     let mut text: String = problems.map(|problem| format!("{problem}\n\n")).collect();
-    text.push_str(&format!("{} in {files}", counted(lint.problems.len(), "problem")));
+    text.push_str(&format!(
+        "{} in {files}",
+        counted(lint.problems.len(), "problem")
+    ));
     text
 }
 
@@ -116,9 +119,17 @@ fn setting(setting: &CatalogSetting) -> [String; 4] {
     let default = match (&setting.default, setting.required) {
         (Some(value), _) => value.clone(),
         (None, true) => "(required)".to_owned(),
+        (None, false) if setting.generated => "(made)".to_owned(),
         (None, false) => "-".to_owned(),
     };
-    [setting.name.clone(), kind, default, setting.summary.clone()]
+    let summary = match &setting.shown_when {
+        Some(when) => format!(
+            "{} (where {} is {})",
+            setting.summary, when.setting, when.equals
+        ),
+        None => setting.summary.clone(),
+    };
+    [setting.name.clone(), kind, default, summary]
 }
 
 #[cfg(test)]
@@ -137,11 +148,17 @@ mod tests {
             problems: linted.problems,
         };
         let text = told(&lint);
-        let slip = format!("{}:4:1: `prot` is no field of the entry [unknown_field]\n  hint: did you mean `port`?\n", file.display());
+        let slip = format!(
+            "{}:4:1: `prot` is no field of the entry [unknown_field]\n  hint: did you mean `port`?\n",
+            file.display()
+        );
         assert!(text.contains(&slip), "{text}");
         let count = lint.problems.len();
         assert!(count > 5, "{text}");
-        assert!(text.ends_with(&format!("\n\n{count} problems in 1 file")), "{text}");
+        assert!(
+            text.ends_with(&format!("\n\n{count} problems in 1 file")),
+            "{text}"
+        );
     }
 
     #[test]

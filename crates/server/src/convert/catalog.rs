@@ -1,6 +1,6 @@
 //! Entries of the catalog.
 
-use proximity_api::catalog::{CatalogEntry, CatalogSetting};
+use proximity_api::catalog::{CatalogEntry, CatalogSetting, ShownWhen};
 use proximity_engine::catalog::{self, Setting, SettingKind};
 
 /// An entry as people choose from it.
@@ -24,14 +24,32 @@ fn setting(setting: &Setting) -> CatalogSetting {
         SettingKind::Integer { default, .. } => ("integer", default.map(|n| n.to_string())),
         SettingKind::Boolean { default } => ("boolean", default.map(|b| b.to_string())),
         SettingKind::Choice { default, .. } => ("choice", default.clone()),
+        SettingKind::Port { default } => ("port", default.map(|n| n.to_string())),
+        SettingKind::Path { default } => ("path", default.clone()),
     };
     let options = match &setting.kind {
         SettingKind::Choice { options, .. } => options.clone(),
         SettingKind::Text { .. }
         | SettingKind::Secret { .. }
         | SettingKind::Integer { .. }
-        | SettingKind::Boolean { .. } => Vec::new(),
+        | SettingKind::Boolean { .. }
+        | SettingKind::Port { .. }
+        | SettingKind::Path { .. } => Vec::new(),
     };
+    let generated = matches!(
+        setting.kind,
+        SettingKind::Secret {
+            generate: Some(_),
+            ..
+        }
+    );
+    let shown_when = setting.shown_when.as_ref().map(|when| ShownWhen {
+        setting: when.setting.clone(),
+        equals: match when.equals.as_str() {
+            Some(text) => text.to_owned(),
+            None => when.equals.to_string(),
+        },
+    });
     CatalogSetting {
         name: setting.name.clone(),
         env: setting.env.clone(),
@@ -40,5 +58,7 @@ fn setting(setting: &Setting) -> CatalogSetting {
         default,
         options,
         required: setting.required,
+        generated,
+        shown_when,
     }
 }

@@ -118,11 +118,15 @@ impl Code {
             Self::BadSetting => "change the setting so that all its fields are true at once",
             Self::NameTaken => "give it another name",
             Self::UnknownSetting => "add the setting, or correct its name",
-            Self::UnusedSetting => "use it as {{ settings.NAME }} in a file of the recipe, or take it out",
+            Self::UnusedSetting => {
+                "use it as {{ settings.NAME }} in a file of the recipe, or take it out"
+            }
             Self::BadTemplate => {
                 "only {{ settings.NAME }}, {{ port }}, if and for are there; no filters, functions or other files"
             }
-            Self::ExposedSecret => "give the file mode \"0600\", or \"0640\" with the group that reads it",
+            Self::ExposedSecret => {
+                "give the file mode \"0600\", or \"0640\" with the group that reads it"
+            }
             Self::LowPort => "let the app listen on a port from 1024 on",
             Self::Contradiction => "change one of the two",
             Self::WrongFolder => "rename the folder or the id",

@@ -82,7 +82,12 @@ fn value(node: &Node, shape: &'static Shape, path: &str, found: &mut Vec<Found>)
         Shape::Boolean => boolean(node, path, found),
         Shape::Scalar => {
             if node.scalar().is_none() {
-                wrong_type(node, path, "a text, a whole number, or true or false", found);
+                wrong_type(
+                    node,
+                    path,
+                    "a text, a whole number, or true or false",
+                    found,
+                );
             }
         }
         Shape::Texts(rule, least, most) => {
@@ -110,7 +115,11 @@ fn list(
         return wrong_type(node, path, "a list", found);
     };
     if !(least..=most).contains(&items.len()) {
-        let message = format!("{} has to have {least} to {most} items, and has {}", told(path), items.len());
+        let message = format!(
+            "{} has to have {least} to {most} items, and has {}",
+            told(path),
+            items.len()
+        );
         bad_value(node, message, Code::BadValue.hint().to_owned(), found);
     }
     for (n, item) in items.iter().map(Arc::as_ref).enumerate() {
@@ -139,7 +148,11 @@ fn object(node: &Node, of: &'static Object, path: &str, found: &mut Vec<Found>) 
         }
     }
     let there = |name: &str| fields.iter().any(|field| field.name == name);
-    for missing in of.fields.iter().filter(|known| known.required && !there(known.name)) {
+    for missing in of
+        .fields
+        .iter()
+        .filter(|known| known.required && !there(known.name))
+    {
         found.push(Found {
             place: node.place,
             code: Code::MissingField,
@@ -155,7 +168,10 @@ fn object(node: &Node, of: &'static Object, path: &str, found: &mut Vec<Found>) 
         found.push(Found {
             place: node.place,
             code: Code::OneKind,
-            message: format!("{} has to have exactly one of {names}, and has {kinds}", told(path)),
+            message: format!(
+                "{} has to have exactly one of {names}, and has {kinds}",
+                told(path)
+            ),
             hint: Code::OneKind.hint().to_owned(),
         });
     }
@@ -203,7 +219,10 @@ fn follows(text: &str, rule: &Rule) -> bool {
     match rule.check {
         Some(check) => check(text),
         // An expression of ours that is none is found by a test, not told to people.
-        None => rule.pattern.is_empty() || Regex::new(rule.pattern).is_ok_and(|rule| rule.is_match(text)),
+        None => {
+            rule.pattern.is_empty()
+                || Regex::new(rule.pattern).is_ok_and(|rule| rule.is_match(text))
+        }
     }
 }
 
@@ -214,7 +233,12 @@ fn word(node: &Node, words: &'static [&'static str], path: &str, found: &mut Vec
     if words.contains(&text) {
         return;
     }
-    let message = format!("{} has to be one of {}, and {}", told(path), words.join(", "), is(node));
+    let message = format!(
+        "{} has to be one of {}, and {}",
+        told(path),
+        words.join(", "),
+        is(node)
+    );
     let hint = match nearest(text, words.iter().copied()) {
         Some(word) => format!("did you mean `{word}`?"),
         None => Code::BadValue.hint().to_owned(),
@@ -236,7 +260,10 @@ fn integer(node: &Node, (min, max): (i64, i64), path: &str, found: &mut Vec<Foun
         return;
     };
     if !(min..=max).contains(&number) {
-        let message = format!("{} has to be from {min} to {max}, and is {number}", told(path));
+        let message = format!(
+            "{} has to be from {min} to {max}, and is {number}",
+            told(path)
+        );
         bad_value(node, message, Code::BadValue.hint().to_owned(), found);
     }
 }

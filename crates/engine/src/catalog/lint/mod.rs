@@ -59,7 +59,11 @@ impl fmt::Display for EntryProblem {
         if let (Some(line), Some(column)) = (self.line, self.column) {
             write!(f, ":{line}:{column}")?;
         }
-        write!(f, ": {} [{}]\n  hint: {}", self.message, self.code, self.hint)
+        write!(
+            f,
+            ": {} [{}]\n  hint: {}",
+            self.message, self.code, self.hint
+        )
     }
 }
 
@@ -164,7 +168,11 @@ fn meaning(text: &str, root: &Node, origin: Origin) -> Vec<Found> {
 /// What moves a cursor or turns the order of letters is a blank.
 fn shown(text: &str) -> String {
     let plain = |sign: char| match sign {
-        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => ' ',
+        '\u{200e}'
+        | '\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{feff}' => ' ',
         _ if sign.is_control() => ' ',
         _ => sign,
     };

@@ -100,7 +100,9 @@ impl Node {
 
     /// The place of what a path such as `install[0].file` names, or of the nearest thing above it that is there.
     pub(super) fn place_of(&self, path: &str) -> Place {
-        let parts = path.split(['.', '[']).map(|part| part.trim_end_matches(']'));
+        let parts = path
+            .split(['.', '['])
+            .map(|part| part.trim_end_matches(']'));
         let mut node = self;
         for part in parts.filter(|part| !part.is_empty()) {
             let next = match &node.content {
@@ -134,7 +136,9 @@ pub(super) fn read(text: &str) -> Result<Tree, Fault> {
         })?;
         let place = Place::of(&span.start);
         match event {
-            Event::Scalar(text, style, anchor, _) => building.scalar(&text, style, anchor, place)?,
+            Event::Scalar(text, style, anchor, _) => {
+                building.scalar(&text, style, anchor, place)?
+            }
             Event::SequenceStart(_, anchor, _) => {
                 building.begin(Inside::List(Vec::new()), anchor, place)?;
             }

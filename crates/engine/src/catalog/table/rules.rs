@@ -13,7 +13,12 @@ const fn rule(pattern: &'static str, min: usize, max: usize, says: &'static str)
     }
 }
 
-const fn checked(pattern: &'static str, max: usize, says: &'static str, check: fn(&str) -> bool) -> Rule {
+const fn checked(
+    pattern: &'static str,
+    max: usize,
+    says: &'static str,
+    check: fn(&str) -> bool,
+) -> Rule {
     Rule {
         pattern,
         min: 1,

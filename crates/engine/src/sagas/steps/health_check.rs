@@ -73,7 +73,9 @@ async fn try_once(
     let Some(address) = address_of(cx, guest).await? else {
         return Ok(None);
     };
-    Ok(Some(verdict(cx, SocketAddr::new(address, port), health).await))
+    Ok(Some(
+        verdict(cx, SocketAddr::new(address, port), health).await,
+    ))
 }
 
 /// Runs the program of the check in the guest.
