@@ -9,7 +9,8 @@ use garde::{Error, Report, Validate};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::format::{EntryFile, FileFile, KindFile, SettingFile};
+use super::escape::Escape;
+use super::format::{EntryFile, KindFile, SettingFile, StepFile};
 use super::lint::Code;
 use super::setting::{Setting, SettingKind};
 use super::template::{self, Names, Settings};
@@ -175,37 +176,22 @@ fn check_files(file: &EntryFile, root: &Path, found: &mut Findings) {
     for (n, step) in file.install.iter().enumerate() {
         let at = root.join("install").join(n);
         if step.keys() != 1 {
-            let reason =
-                "is one of apt, file, absent, service and run; more are steps of their own";
+            let reason = "is exactly one kind of step; more are steps of their own";
             found.add(at.clone(), Code::OneKind, reason);
         }
-        let Some(written) = &step.file else { continue };
-        let at = at.join("file");
-        match template::used_settings(&written.content) {
-            Ok(used) => {
-                unused.retain(|setting| !used.contains(&file.settings[*setting].name));
-                if !check_use(file, written, &used, &at, found) {
-                    continue;
+        for written in templates(step, &at) {
+            match template::used_settings(written.text) {
+                Ok(used) => {
+                    unused.retain(|setting| !used.contains(&file.settings[*setting].name));
+                    if check_use(file, &written, &used, found) {
+                        check_filled(&written, file.port, &tries, found);
+                    }
+                }
+                Err(reason) => {
+                    found.add(written.at, Code::BadTemplate, reason);
+                    return;
                 }
             }
-            Err(reason) => {
-                found.add(at.join("content"), Code::BadTemplate, reason);
-                return;
-            }
-        }
-        for (hidden, settings) in &tries {
-            let names = Names {
-                settings: Arc::clone(settings),
-                port: file.port,
-            };
-            let filled = template::render(&written.content, written.escape, Arc::new(names));
-            let Err(reason) = filled else { continue };
-            let reason = match hidden {
-                Some(name) => format!("{reason}, where {name} is not asked for and has no value"),
-                None => reason,
-            };
-            found.add(at.join("content"), Code::BadTemplate, reason);
-            break;
         }
     }
     for setting in unused {
@@ -218,26 +204,76 @@ fn check_files(file: &EntryFile, root: &Path, found: &mut Findings) {
     }
 }
 
+/// A template of a step.
+struct Written<'a> {
+    at: Path,
+    text: &'a str,
+    escape: Escape,
+    /// What lets everybody read it, if something does.
+    exposed: Option<&'static str>,
+}
+
+fn templates<'a>(step: &'a StepFile, at: &Path) -> Vec<Written<'a>> {
+    let file = step.file.iter().map(|file| Written {
+        at: at.join("file").join("content"),
+        text: &file.content,
+        escape: file.escape,
+        exposed: file.mode.is_world_readable().then_some("the mode"),
+    });
+    let exec = step
+        .unit
+        .iter()
+        .flat_map(|unit| unit.exec.iter().enumerate());
+    let exec = exec.map(|(n, argument)| Written {
+        at: at.join("unit").join("exec").join(n),
+        text: argument,
+        escape: Escape::Plain,
+        exposed: Some("a command line"),
+    });
+    file.chain(exec).collect()
+}
+
+/// Whether it can be filled in, whatever is not asked for.
+fn check_filled(
+    written: &Written<'_>,
+    port: u16,
+    tries: &[(Option<String>, Arc<Settings>)],
+    found: &mut Findings,
+) {
+    for (hidden, settings) in tries {
+        let names = Names {
+            settings: Arc::clone(settings),
+            port,
+        };
+        let Err(reason) = template::render(written.text, written.escape, Arc::new(names)) else {
+            continue;
+        };
+        let reason = match hidden {
+            Some(name) => format!("{reason}, where {name} is not asked for and has no value"),
+            None => reason,
+        };
+        return found.add(written.at.clone(), Code::BadTemplate, reason);
+    }
+}
+
 /// Whether all settings it uses exist.
 fn check_use(
     file: &EntryFile,
-    written: &FileFile,
+    written: &Written<'_>,
     used: &BTreeSet<String>,
-    at: &Path,
     found: &mut Findings,
 ) -> bool {
     let mut known = true;
     for name in used {
         let Some(setting) = file.settings.iter().find(|setting| setting.name == *name) else {
             let reason = format!("uses settings.{name}, but there is no such setting");
-            found.add(at.join("content"), Code::UnknownSetting, reason);
+            found.add(written.at.clone(), Code::UnknownSetting, reason);
             known = false;
             continue;
         };
-        let secret = setting.kind == KindFile::Secret;
-        if secret && written.mode.is_world_readable() {
-            let reason = format!("the mode lets everybody read the secret {name}");
-            found.add(at.join("content"), Code::ExposedSecret, reason);
+        if let Some(exposed) = written.exposed.filter(|_| setting.kind == KindFile::Secret) {
+            let reason = format!("{exposed} lets everybody read the secret {name}");
+            found.add(written.at.clone(), Code::ExposedSecret, reason);
         }
     }
     known

@@ -5,7 +5,8 @@ use proximity_domain::names::CatalogId;
 
 use super::escape::Escape;
 use super::format::{
-    EntryFile, FileFile, HealthFile, HttpCheck, Protocol, RunStep, StepFile, UnitStep,
+    DirectoryStep, EntryFile, FileFile, HealthFile, HttpCheck, NpmStep, Protocol, RunStep,
+    StepFile, UnitFileStep, UnitStep, UserStep, VenvStep,
 };
 use super::recipe::{Check, FileContent, HealthCheck, ResolvedFile};
 use super::setting::Setting;
@@ -84,6 +85,11 @@ pub(super) enum UnresolvedStep {
     Absent(GuestPath),
     Service(UnitStep),
     Run(RunStep),
+    User(UserStep),
+    Directory(DirectoryStep),
+    Unit(Box<UnitFileStep>),
+    Venv(VenvStep),
+    Npm(NpmStep),
 }
 
 #[derive(Debug, Clone)]
@@ -158,21 +164,34 @@ fn health(file: HealthFile, entry_port: u16) -> Option<HealthCheck> {
 impl UnresolvedStep {
     /// `None` unless the step has exactly one kind.
     fn from_file(step: StepFile) -> Option<Self> {
+        if step.keys() != 1 {
+            return None;
+        }
         let StepFile {
             apt,
             file,
             absent,
             service,
             run,
+            user,
+            directory,
+            unit,
+            venv,
+            npm,
         } = step;
-        match (apt, file, absent, service, run) {
-            (Some(packages), None, None, None, None) => Some(Self::Apt(packages)),
-            (None, Some(file), None, None, None) => Some(Self::File(Box::new(file.into()))),
-            (None, None, Some(absent), None, None) => Some(Self::Absent(absent.path)),
-            (None, None, None, Some(service), None) => Some(Self::Service(service)),
-            (None, None, None, None, Some(run)) => Some(Self::Run(run)),
-            _ => None,
-        }
+        let kinds = [
+            apt.map(Self::Apt),
+            file.map(|file| Self::File(Box::new(file.into()))),
+            absent.map(|absent| Self::Absent(absent.path)),
+            service.map(Self::Service),
+            run.map(Self::Run),
+            user.map(Self::User),
+            directory.map(Self::Directory),
+            unit.map(|unit| Self::Unit(Box::new(unit))),
+            venv.map(Self::Venv),
+            npm.map(Self::Npm),
+        ];
+        kinds.into_iter().flatten().next()
     }
 }
 

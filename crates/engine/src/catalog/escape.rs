@@ -62,6 +62,23 @@ impl Escape {
     }
 }
 
+/// An argument of a command line in a unit file, quotes included: no specifier, no variable, no other argument comes of it. It must
+/// hold no control characters.
+pub(super) fn systemd_argument(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for sign in text.chars() {
+        match sign {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '%' => quoted.push_str("%%"),
+            '$' => quoted.push_str("$$"),
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 fn html_entity(character: char) -> Option<&'static str> {
     match character {
         '&' => Some("&amp;"),

@@ -7,6 +7,10 @@ use serde::Deserialize;
 use super::escape::Escape;
 use super::words::{Account, FileMode, GuestPath, PackageName, UnitName};
 
+mod steps;
+
+pub use steps::{DirectoryStep, NpmStep, UnitFileStep, UserStep, VenvStep};
+
 /// The newest format this version reads.
 pub(super) const FORMAT: u64 = 1;
 
@@ -212,6 +216,16 @@ pub(super) struct StepFile {
     pub(super) service: Option<UnitStep>,
     #[garde(dive)]
     pub(super) run: Option<RunStep>,
+    #[garde(dive)]
+    pub(super) user: Option<UserStep>,
+    #[garde(dive)]
+    pub(super) directory: Option<DirectoryStep>,
+    #[garde(dive)]
+    pub(super) unit: Option<UnitFileStep>,
+    #[garde(dive)]
+    pub(super) venv: Option<VenvStep>,
+    #[garde(dive)]
+    pub(super) npm: Option<NpmStep>,
 }
 
 impl StepFile {
@@ -223,6 +237,11 @@ impl StepFile {
             absent,
             service,
             run,
+            user,
+            directory,
+            unit,
+            venv,
+            npm,
         } = self;
         [
             apt.is_some(),
@@ -230,6 +249,11 @@ impl StepFile {
             absent.is_some(),
             service.is_some(),
             run.is_some(),
+            user.is_some(),
+            directory.is_some(),
+            unit.is_some(),
+            venv.is_some(),
+            npm.is_some(),
         ]
         .into_iter()
         .filter(|there| *there)

@@ -28,13 +28,15 @@ mod schema;
 mod setting;
 mod table;
 mod template;
+mod unit;
 mod words;
 
 pub use entry::{CatalogEntry, OsTemplate};
 pub use error::{CatalogError, CatalogErrors, SettingErrors};
 pub use escape::Escape;
 pub use format::{
-    Alphabet, ExecCheck, Generate, HttpCheck, Protocol, RunStep, UnitState, UnitStep,
+    Alphabet, DirectoryStep, ExecCheck, Generate, HttpCheck, NpmStep, Protocol, RunStep,
+    UnitFileStep, UnitState, UnitStep, UserStep, VenvStep,
 };
 pub use lint::{Code, EntryProblem};
 pub use load::{Catalog, Linted, lint_entries};
@@ -43,4 +45,4 @@ pub use recipe::{
 };
 pub use schema::schema;
 pub use setting::{Pattern, Setting, SettingKind, SettingValue, ShownWhen, TextRule};
-pub use words::{Account, FileMode, GuestPath, PackageName, UnitName};
+pub use words::{Account, FileMode, GuestPath, PackageName, PinnedNpm, PinnedPython, UnitName};

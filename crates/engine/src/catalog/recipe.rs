@@ -4,7 +4,9 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::format::{ExecCheck, HttpCheck, RunStep, UnitStep};
+use super::format::{
+    DirectoryStep, ExecCheck, HttpCheck, NpmStep, RunStep, UnitStep, UserStep, VenvStep,
+};
 use super::setting::SettingValue;
 use super::words::{Account, FileMode, GuestPath, PackageName};
 
@@ -45,6 +47,14 @@ pub enum Step {
     Service(UnitStep),
     /// A program has been run.
     Run(RunStep),
+    /// There is an account and its home.
+    User(UserStep),
+    /// There is a directory with this owner and mode.
+    Directory(DirectoryStep),
+    /// These Python packages are in a folder.
+    Venv(VenvStep),
+    /// These packages of npm are in a folder.
+    Npm(NpmStep),
 }
 
 /// A file as it is to be. Its folder is made if it is missing (mode 0755, root).

@@ -7,9 +7,13 @@ use serde_json::{Map, Value};
 
 use super::entry::{CatalogEntry, UnresolvedFile, UnresolvedStep};
 use super::error::SettingErrors;
+use super::escape::Escape;
+use super::format::UnitFileStep;
 use super::recipe::{FileContent, ResolvedFile, ResolvedRecipe, ResolvedSetting, Step};
 use super::setting::{Setting, SettingValue};
 use super::template::{self, Names, Settings};
+use super::unit;
+use super::words::{Account, FileMode, GuestPath};
 
 impl CatalogEntry {
     /// Fills in the recipe. Settings are given by their `env` name or by their `name`; numbers and
@@ -157,7 +161,12 @@ impl CatalogEntry {
             UnresolvedStep::Apt(_)
             | UnresolvedStep::Absent(_)
             | UnresolvedStep::Service(_)
-            | UnresolvedStep::Run(_) => None,
+            | UnresolvedStep::Run(_)
+            | UnresolvedStep::User(_)
+            | UnresolvedStep::Directory(_)
+            | UnresolvedStep::Unit(_)
+            | UnresolvedStep::Venv(_)
+            | UnresolvedStep::Npm(_) => None,
         })
     }
 }
@@ -187,6 +196,30 @@ fn resolve_step(
         UnresolvedStep::Absent(path) => Step::Absent(path.clone()),
         UnresolvedStep::Service(service) => Step::Service(service.clone()),
         UnresolvedStep::Run(run) => Step::Run(run.clone()),
+        UnresolvedStep::User(user) => Step::User(user.clone()),
+        UnresolvedStep::Directory(directory) => Step::Directory(directory.clone()),
+        UnresolvedStep::Unit(unit) => Step::File(resolve_unit(unit, names)?),
+        UnresolvedStep::Venv(venv) => Step::Venv(venv.clone()),
+        UnresolvedStep::Npm(npm) => Step::Npm(npm.clone()),
+    })
+}
+
+/// A unit is a file; that no secret is in it was checked when the entry was read.
+fn resolve_unit(unit: &UnitFileStep, names: &Arc<Names>) -> Result<ResolvedFile, SettingErrors> {
+    let place = unit::path_of(unit);
+    let failed = |reason: String| SettingErrors::one(&place, reason);
+    let exec: Result<Vec<String>, String> = unit
+        .exec
+        .iter()
+        .map(|argument| template::render(argument, Escape::Plain, Arc::clone(names)))
+        .collect();
+    let text = unit::text_of(unit, &exec.map_err(failed)?);
+    Ok(ResolvedFile {
+        path: GuestPath::try_from(place.clone()).map_err(failed)?,
+        mode: FileMode::READABLE,
+        owner: Account::root(),
+        group: Account::root(),
+        content: FileContent::Open(text),
     })
 }
 

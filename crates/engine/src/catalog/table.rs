@@ -2,12 +2,13 @@
 //! ([`super::schema`]) come from this table. `format.rs` says the same to the loader; tests compare the two.
 
 mod rules;
+mod steps;
 
 use rules::{
-    ACCOUNT, ARGUMENT, CATEGORY, CONTENT, DESCRIPTION, ENV, HELP, ID, MARKER, MODE, NAME, OPTION,
-    OS_TEMPLATE, PACKAGE, PATH, PATTERN, REQUEST_PATH, SETTING, SUMMARY, TAG, UNIT, VERSION,
-    WEBSITE,
+    ARGUMENT, CATEGORY, DESCRIPTION, ENV, HELP, ID, MARKER, NAME, OPTION, OS_TEMPLATE, PATTERN,
+    REQUEST_PATH, SETTING, SUMMARY, TAG, VERSION, WEBSITE,
 };
+use steps::STEP;
 
 /// What a value may be.
 #[derive(Debug)]
@@ -276,101 +277,6 @@ pub(super) static GENERATE: Object = Object {
             "alphabet",
             "What it is made of; letters and digits unless said.",
             Shape::Word(&["alphanumeric", "hex"]),
-        ),
-    ],
-};
-
-pub(super) static STEP: Object = Object {
-    name: "Step",
-    about: "One thing to do inside the container. Each comes out the same however often it is done.",
-    one_of: &["apt", "file", "absent", "service", "run"],
-    fields: &[
-        optional(
-            "apt",
-            "These Debian packages are installed.",
-            Shape::Texts(&PACKAGE, 1, 64),
-        ),
-        optional(
-            "file",
-            "A file has this content, owner and mode.",
-            Shape::Object(&FILE),
-        ),
-        optional(
-            "absent",
-            "There is no file or link of this path.",
-            Shape::Object(&ABSENT),
-        ),
-        optional(
-            "service",
-            "A systemd unit is in a state.",
-            Shape::Object(&SERVICE),
-        ),
-        optional("run", "A program has been run once.", Shape::Object(&RUN)),
-    ],
-};
-
-pub(super) static FILE: Object = Object {
-    name: "File",
-    about: "A file; its folder is made if it is missing.",
-    one_of: &[],
-    fields: &[
-        needed("path", "Where.", Shape::Text(&PATH)),
-        optional(
-            "mode",
-            "Permission bits; 0644 unless said.",
-            Shape::Text(&MODE),
-        ),
-        optional("owner", "User; root unless said.", Shape::Text(&ACCOUNT)),
-        optional("group", "Group; root unless said.", Shape::Text(&ACCOUNT)),
-        needed(
-            "escape",
-            "How values are written into this file.",
-            Shape::Word(&["plain", "html", "shell-env", "nginx"]),
-        ),
-        needed("content", "A template.", Shape::Text(&CONTENT)),
-    ],
-};
-
-pub(super) static ABSENT: Object = Object {
-    name: "Absent",
-    about: "What is taken away.",
-    one_of: &[],
-    fields: &[needed("path", "Where.", Shape::Text(&PATH))],
-};
-
-pub(super) static SERVICE: Object = Object {
-    name: "Service",
-    about: "A systemd unit that is brought into a state.",
-    one_of: &[],
-    fields: &[
-        needed("name", "The unit.", Shape::Text(&UNIT)),
-        optional(
-            "enable",
-            "It starts at boot from now on; true unless said.",
-            Shape::Boolean,
-        ),
-        needed(
-            "state",
-            "What it does afterwards: restarted also if it runs already.",
-            Shape::Word(&["started", "restarted"]),
-        ),
-    ],
-};
-
-pub(super) static RUN: Object = Object {
-    name: "Run",
-    about: "A program that is run unless what it creates is there.",
-    one_of: &[],
-    fields: &[
-        needed(
-            "argv",
-            "Program (absolute path) and arguments; no shell looks at them.",
-            Shape::Texts(&ARGUMENT, 1, 64),
-        ),
-        needed(
-            "creates",
-            "What is there once it has run.",
-            Shape::Text(&PATH),
         ),
     ],
 };

@@ -6,6 +6,7 @@ use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
+use super::steps::{ABSENT, DIRECTORY, FILE, NPM, RUN, SERVICE, UNIT_FILE, USER, VENV};
 use super::*;
 use crate::catalog::format;
 use crate::catalog::format::UnitStep;
@@ -60,6 +61,11 @@ fn the_table_has_the_fields_that_the_loader_reads() {
     same::<format::AbsentFile>(&ABSENT);
     same::<UnitStep>(&SERVICE);
     same::<format::RunStep>(&RUN);
+    same::<format::UserStep>(&USER);
+    same::<format::DirectoryStep>(&DIRECTORY);
+    same::<format::UnitFileStep>(&UNIT_FILE);
+    same::<format::VenvStep>(&VENV);
+    same::<format::NpmStep>(&NPM);
     same::<format::HealthFile>(&HEALTH);
     same::<format::HttpCheckFile>(&HTTP);
     same::<format::TcpCheckFile>(&TCP);

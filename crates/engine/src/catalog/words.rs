@@ -29,6 +29,12 @@ macro_rules! word {
             }
         }
 
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -75,6 +81,48 @@ word!(
     }
 );
 
+word!(
+    /// A Python package and its version, e.g. `flask==3.0.3`.
+    PinnedPython,
+    "a Python package and its version, such as flask==3.0.3",
+    |text| text.len() <= 128
+        && text.split_once("==").is_some_and(|(name, version)| is_package(name) && is_version(version))
+);
+word!(
+    /// A package of npm and its version, e.g. `@scope/name@1.2.3`.
+    PinnedNpm,
+    "a package of npm and its version, such as express@4.19.2",
+    |text| text.len() <= 256
+        && text.rsplit_once('@').is_some_and(|(name, version)| {
+            let (scope, name) = match name.strip_prefix('@') {
+                Some(scoped) => scoped.split_once('/').unwrap_or(("", "")),
+                None => ("none", name),
+            };
+            is_package(scope)
+                && is_package(name)
+                && version.starts_with(|sign: char| sign.is_ascii_digit())
+                && version.matches('.').count() >= 2
+                && is_version(version)
+        })
+);
+
+/// Letters and digits, with `.`, `_` and `-` between them.
+fn is_package(name: &str) -> bool {
+    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    ends(name.bytes().next())
+        && ends(name.bytes().last())
+        && all(name, |byte| {
+            byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
+        })
+}
+
+fn is_version(version: &str) -> bool {
+    version.starts_with(|sign: char| sign.is_ascii_alphanumeric())
+        && all(version, |byte| {
+            byte.is_ascii_alphanumeric() || b"._+!-".contains(&byte)
+        })
+}
+
 impl Account {
     pub(super) fn root() -> Self {
         Self("root".to_owned())
@@ -93,6 +141,8 @@ pub struct FileMode(u32);
 impl FileMode {
     /// `rw-r--r--`
     pub(super) const READABLE: Self = Self(0o644);
+    /// `rwxr-xr-x`
+    pub(super) const ENTERABLE: Self = Self(0o755);
 
     /// The bits.
     #[must_use]
@@ -150,6 +200,39 @@ mod tests {
         let account = |text: &str| Account::try_from(text.to_owned()).is_ok();
         assert!(account("www-data") && account("_apt"));
         assert!(!account("0") && !account("a:b") && !account(""));
+    }
+
+    #[test]
+    fn packages_of_languages_are_pinned() {
+        let python = |text: &str| PinnedPython::try_from(text.to_owned()).is_ok();
+        assert!(python("flask==3.0.3") && python("zope.interface==6.0rc1") && python("a==1!2.0"));
+        for bad in [
+            "flask",
+            "flask>=3",
+            "flask==",
+            "==1",
+            "flask==3 --pre",
+            "-r==1",
+            "a/b==1",
+            "flask==3;x",
+            "git+https://x==1",
+        ] {
+            assert!(!python(bad), "{bad:?}");
+        }
+        let npm = |text: &str| PinnedNpm::try_from(text.to_owned()).is_ok();
+        assert!(npm("express@4.19.2") && npm("@scope/name@1.0.0-rc.1"));
+        for bad in [
+            "express",
+            "express@latest",
+            "express@4",
+            "express@^4.19.2",
+            "@scope@1.0.0",
+            "../x@1.0.0",
+            "-g@1.0.0",
+            "x@1.0.0 y",
+        ] {
+            assert!(!npm(bad), "{bad:?}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod lost;
 mod masked_output;
 mod moves;
 mod notices;
+mod own_service;
 mod panics;
 mod placement;
 mod plans;

@@ -1,7 +1,9 @@
 //! The rules of texts in an entry's file.
 
 use super::Rule;
-use crate::catalog::words::{Account, FileMode, GuestPath, PackageName, UnitName};
+use crate::catalog::words::{
+    Account, FileMode, GuestPath, PackageName, PinnedNpm, PinnedPython, UnitName,
+};
 
 const fn rule(pattern: &'static str, min: usize, max: usize, says: &'static str) -> Rule {
     Rule {
@@ -127,3 +129,15 @@ pub(super) static PATH: Rule = checked(
 pub(super) static MODE: Rule = checked("^0[0-7]{3}$", 4, "a file mode such as \"0644\"", |text| {
     FileMode::try_from(text.to_owned()).is_ok()
 });
+pub(super) static PYTHON: Rule = checked(
+    "^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9._+!-]*$",
+    128,
+    "a Python package and its version, such as flask==3.0.3",
+    |text| PinnedPython::try_from(text.to_owned()).is_ok(),
+);
+pub(super) static NPM_PACKAGE: Rule = checked(
+    "^(@[A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*@[0-9][A-Za-z0-9._+!-]*$",
+    256,
+    "a package of npm and its version, such as express@4.19.2",
+    |text| PinnedNpm::try_from(text.to_owned()).is_ok(),
+);

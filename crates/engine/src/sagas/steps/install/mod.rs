@@ -57,7 +57,14 @@ fn started_anew(step: &Step) -> Step {
             state: UnitState::Restarted,
             ..unit.clone()
         }),
-        Step::Apt(_) | Step::File(_) | Step::Absent(_) | Step::Run(_) => step.clone(),
+        Step::Apt(_)
+        | Step::File(_)
+        | Step::Absent(_)
+        | Step::Run(_)
+        | Step::User(_)
+        | Step::Directory(_)
+        | Step::Venv(_)
+        | Step::Npm(_) => step.clone(),
     }
 }
 

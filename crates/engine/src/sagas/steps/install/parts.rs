@@ -1,6 +1,8 @@
 //! The parts of a recipe: packages, files, services, commands. One way into the guest for each: whoever is in there does
 //! all of the part, and says what came of it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use proximity_domain::failure::Failure;
 use proximity_pve::guest::ExecOutput;
@@ -8,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::guest_output::Told;
 use super::super::guest_session::{Command, GuestSession, command_failed};
-use crate::catalog::{PackageName, ResolvedFile, RunStep, Step, UnitState, UnitStep};
+use crate::catalog::{Account, PackageName, ResolvedFile, RunStep, Step, UnitState, UnitStep};
 use crate::mask::Masker;
 use crate::saga::{StepError, StepResult};
 
@@ -67,6 +69,44 @@ if [ ! -e "$creates" ]; then
 fi
 "#;
 
+/// An account and its home. The account may be there; its home is its own.
+const USER: &str = r#"
+if ! id -u "$1" >/dev/null 2>&1; then
+  useradd --system --user-group --no-create-home --home-dir="$2" --shell=/usr/sbin/nologin "$1" || exit
+fi
+mkdir -p -- "$2" && chown -- "$1:$1" "$2" && chmod -- 0750 "$2" && stat --format='%a %U %G' -- "$2"
+"#;
+
+/// A directory: its path, `OWNER:GROUP`, mode. What a link leads to is somebody else's.
+const DIRECTORY: &str = r#"
+umask 022
+if [ -h "$1" ]; then
+  echo "$1 is a link" >&2
+  exit 1
+fi
+mkdir -p -- "$1" && chown -- "$2" "$1" && chmod -- "$3" "$1" && stat --format='%a %U %G' -- "$1"
+"#;
+
+/// Python packages: the folder and what is to be in it. Without `pip` in it a run that was cut off left it half made.
+const VENV: &str = r#"
+folder=$1
+shift
+if [ ! -x "$folder/bin/pip" ]; then
+  python3 -m venv "$folder" >&2 || exit
+fi
+"$folder/bin/python" -m pip install --quiet --no-input --disable-pip-version-check -- "$@" >&2 || exit
+"$folder/bin/python" -m pip list --format=freeze --disable-pip-version-check
+"#;
+
+/// Packages of npm: the folder and what is to be in it.
+const NPM: &str = r#"
+folder=$1
+shift
+mkdir -p -- "$folder" || exit
+npm install --prefix "$folder" --save-exact --no-audit --no-fund --no-update-notifier -- "$@" >&2 || exit
+npm ls --prefix "$folder" --depth=0 --parseable --long
+"#;
+
 /// A line for the app's log.
 pub(super) fn describe(step: &Step) -> String {
     match step {
@@ -75,7 +115,15 @@ pub(super) fn describe(step: &Step) -> String {
         Step::Absent(path) => format!("Removing {}", path.as_str()),
         Step::Service(service) => format!("Starting service {}", service.name.as_str()),
         Step::Run(run) => format!("Running {}", run.argv.first().map_or("", String::as_str)),
+        Step::User(user) => format!("Making the account {}", user.name.as_str()),
+        Step::Directory(directory) => format!("Making {}", directory.path.as_str()),
+        Step::Venv(venv) => format!("Installing {}", words(&venv.packages).join(", ")),
+        Step::Npm(npm) => format!("Installing {}", words(&npm.packages).join(", ")),
     }
+}
+
+fn words<T: AsRef<str>>(words: &[T]) -> Vec<&str> {
+    words.iter().map(AsRef::as_ref).collect()
 }
 
 fn names(packages: &[PackageName]) -> Vec<&str> {
@@ -90,7 +138,14 @@ pub(super) async fn is_done(session: &GuestSession<'_>, step: &Step) -> StepResu
             let argv = ["/bin/sh", "-c", FILE_LOOK, "look", file.path.as_str()];
             Ok(is_as_wanted(&session.look(&argv).await?, file))
         }
-        Step::Apt(_) | Step::Absent(_) | Step::Service(_) | Step::Run(_) => Ok(false),
+        Step::Apt(_)
+        | Step::Absent(_)
+        | Step::Service(_)
+        | Step::Run(_)
+        | Step::User(_)
+        | Step::Directory(_)
+        | Step::Venv(_)
+        | Step::Npm(_) => Ok(false),
     }
 }
 
@@ -102,7 +157,31 @@ pub(super) fn command(step: &Step) -> Command {
         Step::Absent(path) => Command::new("removing a file", &["rm", "-f", "--", path.as_str()]),
         Step::Service(unit) => serve(unit),
         Step::Run(run) => execute(run),
+        Step::User(user) => {
+            let arguments = [user.name.as_str(), user.home.as_str()];
+            script("making an account", USER, "user", &arguments)
+        }
+        Step::Directory(directory) => {
+            let owner = owner_of(&directory.owner, &directory.group);
+            let mode = directory.mode.to_string();
+            let arguments = [directory.path.as_str(), owner.as_str(), mode.as_str()];
+            script("making a directory", DIRECTORY, "directory", &arguments)
+        }
+        Step::Venv(venv) => {
+            let packages = words(&venv.packages);
+            let arguments = [&[venv.path.as_str()], packages.as_slice()].concat();
+            script("installing Python packages", VENV, "venv", &arguments)
+        }
+        Step::Npm(npm) => {
+            let packages = words(&npm.packages);
+            let arguments = [&[npm.path.as_str()], packages.as_slice()].concat();
+            script("installing packages of npm", NPM, "npm", &arguments)
+        }
     }
+}
+
+fn owner_of(owner: &Account, group: &Account) -> String {
+    format!("{}:{}", owner.as_str(), group.as_str())
 }
 
 /// A fixed script, its name in the guest's list of processes, and what it is about as its arguments.
@@ -117,7 +196,7 @@ fn write(file: &ResolvedFile) -> Command {
     // Beside it, so that it is renamed and not copied; what reads a whole folder skips such a name.
     let unfinished = format!("{folder}/.proximity-unfinished");
     let folder = if folder.is_empty() { "/" } else { folder };
-    let owner = format!("{}:{}", file.owner.as_str(), file.group.as_str());
+    let owner = owner_of(&file.owner, &file.group);
     let mode = format!("{:04o}", file.mode.bits());
     let arguments = [path, folder, &unfinished, &owner, &mode];
     Command {
@@ -165,8 +244,67 @@ pub(super) fn judge(
             ),
             "retry; if it happens again, look into the container",
         ))),
+        Step::User(user) => {
+            let name = user.name.as_str();
+            judge_folder(user.home.as_str(), &format!("750 {name} {name}"), output)
+        }
+        Step::Directory(directory) => {
+            let (owner, group) = (directory.owner.as_str(), directory.group.as_str());
+            let wanted = format!("{:o} {owner} {group}", directory.mode.bits());
+            judge_folder(directory.path.as_str(), &wanted, output)
+        }
+        Step::Venv(venv) => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let there: BTreeSet<String> = text.lines().map(python_name).collect();
+            let packages = words(&venv.packages);
+            judge_packages(&packages, |package| there.contains(&python_name(package)))
+        }
+        Step::Npm(npm) => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let there: BTreeSet<&str> = text.lines().flat_map(|line| line.split(':')).collect();
+            judge_packages(&words(&npm.packages), |package| there.contains(package))
+        }
         Step::File(_) | Step::Absent(_) | Step::Service(_) | Step::Run(_) => Ok(()),
     }
+}
+
+/// Whether a folder reads back with its mode and owner.
+fn judge_folder(path: &str, wanted: &str, output: &ExecOutput) -> StepResult<()> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    if text.lines().last() == Some(wanted) {
+        return Ok(());
+    }
+    Err(StepError::Transient(Failure::new(
+        "file_differs",
+        format!("{path} does not read back as it was made"),
+        "retry; if it happens again, look into the container",
+    )))
+}
+
+/// Python's names are the same in capitals, and with `.` and `_` for `-` (PEP 503); versions are compared as they are.
+fn python_name(pinned: &str) -> String {
+    let (name, version) = pinned.trim().split_once("==").unwrap_or((pinned, ""));
+    let name = name.to_ascii_lowercase().replace(['.', '_'], "-");
+    format!("{name}=={version}")
+}
+
+fn judge_packages(packages: &[&str], is_there: impl Fn(&str) -> bool) -> StepResult<()> {
+    let missing: Vec<&str> = packages
+        .iter()
+        .copied()
+        .filter(|package| !is_there(package))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(StepError::Failed(Failure::new(
+        "packages_missing",
+        format!(
+            "installing ended well, but {} are not there",
+            missing.join(", ")
+        ),
+        "look into the container with: pct enter",
+    )))
 }
 
 /// Whether dpkg says of each package that it is installed and configured.

@@ -10,14 +10,15 @@ use secrecy::SecretString;
 
 use super::super::guest_session::Command;
 use super::parts::{command, judge};
-use crate::catalog::{FileContent, ResolvedFile, RunStep, Step};
+use crate::catalog::{DirectoryStep, FileContent, NpmStep, ResolvedFile, RunStep, Step, VenvStep};
 use crate::mask::Masker;
 
-/// Runs a command as the guest's root would, if our own user may.
-fn carry_out(command: &Command) -> ExecOutput {
+/// Runs a command as the guest's root would, if our own user may. Programs are looked for in this folder first.
+fn carry_out(command: &Command, programs: &Path) -> ExecOutput {
     let (program, arguments) = command.argv.split_first().unwrap();
     let mut child = Process::new(program)
         .args(arguments)
+        .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -51,9 +52,13 @@ fn file(path: &Path, content: &str) -> Step {
 }
 
 fn outcome(step: &Step) -> Result<(), String> {
+    outcome_with(step, Path::new("/nonexistent"))
+}
+
+fn outcome_with(step: &Step, programs: &Path) -> Result<(), String> {
     let command = command(step);
     let masker = Masker::new(&[SecretString::from("hunter2")]);
-    let output = carry_out(&command);
+    let output = carry_out(&command, programs);
     judge(step, command.doing, &output, &masker).map_err(|e| format!("{e:?}"))
 }
 
@@ -135,4 +140,115 @@ fn a_program_that_prints_a_secret_fails_without_it() {
     .unwrap_err();
     assert!(failure.contains("bad password [secret]"), "{failure}");
     assert!(!failure.contains("hunter2"), "{failure}");
+}
+
+#[test]
+fn a_directory_has_its_mode_however_often_and_no_link_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b c");
+    let step = |path: &Path| {
+        Step::Directory(DirectoryStep {
+            path: path.to_str().unwrap().to_owned().try_into().unwrap(),
+            mode: "0710".to_owned().try_into().unwrap(),
+            owner: said("id", "-un").try_into().unwrap(),
+            group: said("id", "-gn").try_into().unwrap(),
+        })
+    };
+    outcome(&step(&path)).unwrap();
+    std::fs::write(path.join("kept"), "x").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    outcome(&step(&path)).unwrap();
+    assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o710);
+    assert!(path.join("kept").exists());
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let failure = outcome(&step(&link)).unwrap_err();
+    assert!(failure.contains("is a link"), "{failure}");
+}
+
+/// A folder with a program of this text.
+fn program(name: &str, text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// `python3 -m venv FOLDER` makes one whose `pip` notes what it is told to install, but for what is called ghost.
+const PYTHON: &str = r#"#!/bin/sh
+mkdir -p "$3/bin"
+echo once >> "$3/made"
+cat > "$3/bin/python" <<'END'
+#!/bin/sh
+list=$(dirname "$0")/../list
+case "$3" in
+  install)
+    shift 7
+    for one; do echo "$one"; done | tr A-Z a-z | grep -v ghost >> "$list"
+    ;;
+  list) sort -u "$list" ;;
+esac
+END
+chmod +x "$3/bin/python"
+cp "$3/bin/python" "$3/bin/pip"
+"#;
+
+#[test]
+fn python_packages_are_installed_into_a_folder_that_is_made_once() {
+    let programs = program("python3", PYTHON);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("env");
+    let step = |packages: &[&str]| {
+        let packages = packages.iter().map(|one| (*one).to_owned());
+        Step::Venv(VenvStep {
+            path: path.to_str().unwrap().to_owned().try_into().unwrap(),
+            packages: packages.map(|one| one.try_into().unwrap()).collect(),
+        })
+    };
+    for _ in 0..2 {
+        outcome_with(
+            &step(&["Flask==3.0.3", "zope.interface==6.0"]),
+            programs.path(),
+        )
+        .unwrap();
+    }
+    let made = std::fs::read_to_string(path.join("made")).unwrap();
+    assert_eq!(made, "once\n");
+    let failure = outcome_with(&step(&["ghost==1.0", "flask==3.0.3"]), programs.path());
+    let failure = failure.unwrap_err();
+    assert!(failure.contains("ghost==1.0 are not there"), "{failure}");
+}
+
+/// `npm install` notes what it is told to install, and `npm ls` prints it.
+const NPM: &str = r#"#!/bin/sh
+case "$1" in
+  install)
+    folder=$3
+    shift 8
+    for one; do
+      echo "$folder/node_modules/${one%@*}:$one:undefined"
+    done | grep -v ghost >> "$folder/list"
+    true
+    ;;
+  ls) cat "$3/list" ;;
+esac
+"#;
+
+#[test]
+fn packages_of_npm_are_installed_into_a_folder() {
+    let programs = program("npm", NPM);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app");
+    let step = |package: &str| {
+        Step::Npm(NpmStep {
+            path: path.to_str().unwrap().to_owned().try_into().unwrap(),
+            packages: vec![package.to_owned().try_into().unwrap()],
+        })
+    };
+    for package in ["@scope/name@1.0.0", "express@4.19.2", "express@4.19.2"] {
+        outcome_with(&step(package), programs.path()).unwrap();
+    }
+    let failure = outcome_with(&step("ghost@1.0.0"), programs.path()).unwrap_err();
+    assert!(failure.contains("ghost@1.0.0 are not there"), "{failure}");
 }
