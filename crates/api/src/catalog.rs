@@ -45,8 +45,46 @@ pub struct CatalogEntry {
     pub container_port: u16,
     /// Least memory it can do with, MiB.
     pub min_memory: u64,
+    /// What it is, as long as needed.
+    #[serde(default)]
+    pub description: String,
+    /// Words to find it by.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Home of the project.
+    #[serde(default)]
+    pub website: Option<String>,
+    /// Its licence, as an SPDX expression.
+    #[serde(default)]
+    pub license: Option<String>,
+    /// Where new releases of the app are told, e.g. `github:nginx/nginx`.
+    #[serde(default)]
+    pub releases: Option<String>,
+    /// What it is installed on, e.g. `debian-12-standard`.
+    #[serde(default)]
+    pub os_template: String,
+    /// How it is known that it works, one sentence.
+    #[serde(default)]
+    pub health: String,
+    /// All ports it listens on inside the container.
+    #[serde(default)]
+    pub ports: Vec<CatalogPort>,
     /// Settings it takes at deploy.
     pub settings: Vec<CatalogSetting>,
+}
+
+/// A port that an entry's app listens on inside its container. An app's own ports lead to the main one; others are reached at the
+/// container's address alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CatalogPort {
+    /// One word.
+    pub name: String,
+    /// Its number.
+    pub number: u16,
+    /// `tcp`, `udp` or `http`.
+    pub protocol: String,
+    /// The app's own ports lead to it.
+    pub main: bool,
 }
 
 /// One setting of an entry.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::escape::Escape;
-use super::format::{EntryFile, KindFile, SettingFile, StepFile};
+use super::format::{EntryFile, KindFile, Port, PortProtocol, SettingFile, StepFile};
 use super::lint::Code;
 use super::setting::{Setting, SettingKind};
 use super::template::{self, Names, Settings};
@@ -73,9 +73,14 @@ impl Findings {
 /// All that is wrong beyond single fields. `root` is the path of the file itself.
 pub(super) fn findings(file: &EntryFile, origin: Origin, root: &Path) -> Vec<Finding> {
     let mut found = Findings::default();
-    if origin == Origin::Shipped && file.port < LOWEST_SHIPPED_PORT {
-        let reason = format!("a shipped entry listens on {LOWEST_SHIPPED_PORT} or above");
-        found.add(root.join("port"), Code::LowPort, reason);
+    check_ports(file, origin, root, &mut found);
+    if file
+        .releases
+        .as_ref()
+        .is_some_and(|releases| releases.all().len() != 1)
+    {
+        let reason = "has exactly one of github, pypi, npm and debian";
+        found.add(root.join("releases"), Code::OneKind, reason);
     }
     let memory = &file.resources.memory_mib;
     if memory.min > memory.default {
@@ -89,6 +94,69 @@ pub(super) fn findings(file: &EntryFile, origin: Origin, root: &Path) -> Vec<Fin
     check_settings(file, root, &mut found);
     check_files(file, root, &mut found);
     found.0
+}
+
+/// Whether there is one main port, in one of the two forms, and no port is there twice.
+fn check_ports(file: &EntryFile, origin: Origin, root: &Path, found: &mut Findings) {
+    let short = file.port.is_some() || file.protocol.is_some();
+    let Some(listed) = &file.ports else {
+        for (name, there) in [
+            ("port", file.port.is_some()),
+            ("protocol", file.protocol.is_some()),
+        ] {
+            if !there {
+                let reason = format!("{name} is missing; or list all ports under ports");
+                found.add(root.clone(), Code::MissingField, reason);
+            }
+        }
+        if origin == Origin::Shipped && file.port.is_some_and(|port| port < LOWEST_SHIPPED_PORT) {
+            found.add(root.join("port"), Code::LowPort, low_port());
+        }
+        return;
+    };
+    let at = root.join("ports");
+    if short {
+        let reason = "stands in the place of port and protocol; write one or the other";
+        found.add(at.clone(), Code::Contradiction, reason);
+    }
+    if listed.iter().filter(|port| port.main).count() != 1 {
+        found.add(
+            at.clone(),
+            Code::OneKind,
+            "has exactly one port with main: true",
+        );
+    }
+    for (n, port) in listed.iter().enumerate() {
+        let at = at.join(n);
+        let before = || listed.iter().take(n);
+        if before().any(|other| other.name == port.name) {
+            found.add(
+                at.join("name"),
+                Code::NameTaken,
+                "is the name of another port",
+            );
+        }
+        let meets =
+            |other: &Port| other.number == port.number && other.protocol.meets(port.protocol);
+        if before().any(meets) {
+            found.add(
+                at.join("number"),
+                Code::NameTaken,
+                "is the number of another port",
+            );
+        }
+        if port.main && port.protocol == PortProtocol::Udp {
+            let reason = "of the main port is tcp or http: nothing leads to another one";
+            found.add(at.join("protocol"), Code::BadValue, reason);
+        }
+        if origin == Origin::Shipped && port.number < LOWEST_SHIPPED_PORT {
+            found.add(at.join("number"), Code::LowPort, low_port());
+        }
+    }
+}
+
+fn low_port() -> String {
+    format!("a shipped entry listens on {LOWEST_SHIPPED_PORT} or above")
 }
 
 fn check_settings(file: &EntryFile, root: &Path, found: &mut Findings) {
@@ -164,6 +232,10 @@ fn is_written(setting: &SettingFile, field: &str) -> bool {
 
 fn check_files(file: &EntryFile, root: &Path, found: &mut Findings) {
     let tries = tries(file);
+    // One that is not right is told by itself.
+    let port = file
+        .main_port()
+        .map_or(LOWEST_SHIPPED_PORT, |(port, _)| port);
     let mut unused: Vec<usize> = (0..file.settings.len()).collect();
     let shows = |name: &str| {
         let mut conditions = file
@@ -184,7 +256,7 @@ fn check_files(file: &EntryFile, root: &Path, found: &mut Findings) {
                 Ok(used) => {
                     unused.retain(|setting| !used.contains(&file.settings[*setting].name));
                     if check_use(file, &written, &used, found) {
-                        check_filled(&written, file.port, &tries, found);
+                        check_filled(&written, port, &tries, found);
                     }
                 }
                 Err(reason) => {

@@ -5,8 +5,8 @@ use proximity_domain::names::CatalogId;
 
 use super::escape::Escape;
 use super::format::{
-    DirectoryStep, EntryFile, FileFile, HealthFile, HttpCheck, NpmStep, Protocol, RunStep,
-    StepFile, UnitFileStep, UnitStep, UserStep, VenvStep,
+    DirectoryStep, EntryFile, FileFile, HealthFile, HttpCheck, NpmStep, Port, Protocol, Releases,
+    RunStep, StepFile, UnitFileStep, UnitStep, UserStep, VenvStep,
 };
 use super::recipe::{Check, FileContent, HealthCheck, ResolvedFile};
 use super::setting::Setting;
@@ -36,7 +36,13 @@ pub struct CatalogEntry {
     pub os_template: OsTemplate,
     /// What the guest gets.
     pub needs: Needs,
-    /// TCP port the app listens on inside the guest.
+    /// Its licence, an SPDX expression.
+    pub license: Option<String>,
+    /// Where new releases of the app are told.
+    pub releases: Option<Releases>,
+    /// All ports the app listens on inside the guest.
+    pub ports: Vec<Port>,
+    /// The TCP port among them that traffic is led to.
     pub port: u16,
     /// What is spoken on the port.
     pub protocol: Protocol,
@@ -103,6 +109,8 @@ pub(super) struct UnresolvedFile {
 impl CatalogEntry {
     /// From a file that was checked; `None` if a setting or a step is not right all the same.
     pub(super) fn from_checked(file: EntryFile) -> Option<Self> {
+        let (port, protocol) = file.main_port()?;
+        let ports = file.all_ports();
         let settings = file
             .settings
             .iter()
@@ -118,7 +126,8 @@ impl CatalogEntry {
                 disk_gib: file.resources.disk_gib.default,
             },
         };
-        let health = health(file.health, file.port)?;
+        let releases = file.releases.map(|releases| releases.all().pop());
+        let health = health(file.health, port)?;
         Some(Self {
             id: file.id,
             name: file.name,
@@ -130,8 +139,11 @@ impl CatalogEntry {
             website: file.website,
             os_template: OsTemplate(file.os_template),
             needs,
-            port: file.port,
-            protocol: file.protocol,
+            license: file.license,
+            releases: releases.flatten(),
+            ports,
+            port,
+            protocol,
             settings,
             install,
             health,

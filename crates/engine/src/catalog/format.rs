@@ -7,8 +7,11 @@ use serde::Deserialize;
 use super::escape::Escape;
 use super::words::{Account, FileMode, GuestPath, PackageName, UnitName};
 
+mod about;
 mod steps;
 
+pub(super) use about::ReleasesFile;
+pub use about::{Port, PortProtocol, Releases};
 pub use steps::{DirectoryStep, NpmStep, UnitFileStep, UserStep, VenvStep};
 
 /// The newest format this version reads.
@@ -46,6 +49,15 @@ pub(super) struct EntryFile {
     /// Home of the project.
     #[garde(pattern(r"^https://[!-~]+$"), length(max = 256))]
     pub(super) website: Option<String>,
+    /// Licence of the app, as an SPDX expression.
+    #[garde(
+        length(max = 128),
+        pattern(r"^\(?[A-Za-z0-9.+-]+\)?( (AND|OR|WITH) \(?[A-Za-z0-9.+-]+\)?)*$")
+    )]
+    pub(super) license: Option<String>,
+    /// Where new releases of the app are told.
+    #[garde(dive)]
+    pub(super) releases: Option<ReleasesFile>,
     /// Which template it is installed on: the file name of a PVE template up to its version, such as
     /// `debian-12-standard`.
     #[garde(pattern(r"^[a-z0-9]+(-[a-z0-9.]+){1,4}$"))]
@@ -53,11 +65,14 @@ pub(super) struct EntryFile {
     /// What the guest gets.
     #[garde(dive)]
     pub(super) resources: ResourcesFile,
-    /// TCP port the app listens on inside the guest.
+    /// TCP port the app listens on inside the guest, if it is the only one.
     #[garde(range(min = 1))]
-    pub(super) port: u16,
+    pub(super) port: Option<u16>,
     /// What is spoken on the port.
-    pub(super) protocol: Protocol,
+    pub(super) protocol: Option<Protocol>,
+    /// All ports the app listens on inside the guest, in the place of the two.
+    #[garde(length(min = 1, max = 16), dive)]
+    pub(super) ports: Option<Vec<Port>>,
     /// What a user may or must choose.
     #[serde(default)]
     #[garde(length(max = 64), dive)]

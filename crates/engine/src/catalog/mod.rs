@@ -35,8 +35,8 @@ pub use entry::{CatalogEntry, OsTemplate};
 pub use error::{CatalogError, CatalogErrors, SettingErrors};
 pub use escape::Escape;
 pub use format::{
-    Alphabet, DirectoryStep, ExecCheck, Generate, HttpCheck, NpmStep, Protocol, RunStep,
-    UnitFileStep, UnitState, UnitStep, UserStep, VenvStep,
+    Alphabet, DirectoryStep, ExecCheck, Generate, HttpCheck, NpmStep, Port, PortProtocol, Protocol,
+    Releases, RunStep, UnitFileStep, UnitState, UnitStep, UserStep, VenvStep,
 };
 pub use lint::{Code, EntryProblem};
 pub use load::{Catalog, Linted, lint_entries};

@@ -5,8 +5,9 @@ mod rules;
 mod steps;
 
 use rules::{
-    ARGUMENT, CATEGORY, DESCRIPTION, ENV, HELP, ID, MARKER, NAME, OPTION, OS_TEMPLATE, PATTERN,
-    REQUEST_PATH, SETTING, SUMMARY, TAG, VERSION, WEBSITE,
+    ARGUMENT, CATEGORY, DESCRIPTION, ENV, HELP, ID, LICENSE, MARKER, NAME, NPM_NAME, OPTION,
+    OS_TEMPLATE, PACKAGE, PATTERN, PYPI_NAME, REPOSITORY, REQUEST_PATH, SETTING, SUMMARY, TAG,
+    VERSION, WEBSITE,
 };
 use steps::STEP;
 
@@ -120,15 +121,30 @@ pub(super) static ENTRY: Object = Object {
             "What the container gets.",
             Shape::Object(&RESOURCES),
         ),
-        needed(
+        optional(
+            "license",
+            "Licence of the app, as an SPDX expression.",
+            Shape::Text(&LICENSE),
+        ),
+        optional(
+            "releases",
+            "Where new releases of the app are told.",
+            Shape::Object(&RELEASES),
+        ),
+        optional(
             "port",
-            "TCP port the app listens on inside the container.",
+            "TCP port the app listens on inside the container, if it is the only one.",
             Shape::Integer(1, 65_535),
         ),
-        needed(
+        optional(
             "protocol",
             "What is spoken on the port.",
             Shape::Word(&["tcp", "http"]),
+        ),
+        optional(
+            "ports",
+            "All ports the app listens on inside the container, in the place of port and protocol.",
+            Shape::Objects(&PORT, 1, 16),
         ),
         optional(
             "settings",
@@ -145,6 +161,42 @@ pub(super) static ENTRY: Object = Object {
             "How it is known that the app works.",
             Shape::Object(&HEALTH),
         ),
+    ],
+};
+
+pub(super) static PORT: Object = Object {
+    name: "Port",
+    about: "A port the app listens on inside the container.",
+    one_of: &[],
+    fields: &[
+        needed("name", "One word for people.", Shape::Text(&CATEGORY)),
+        needed("number", "Its number.", Shape::Integer(1, 65_535)),
+        needed(
+            "protocol",
+            "What is spoken on it.",
+            Shape::Word(&["tcp", "udp", "http"]),
+        ),
+        optional(
+            "main",
+            "The app's own ports lead to it; one is.",
+            Shape::Boolean,
+        ),
+    ],
+};
+
+pub(super) static RELEASES: Object = Object {
+    name: "Releases",
+    about: "Where new releases of the app are told.",
+    one_of: &["github", "pypi", "npm", "debian"],
+    fields: &[
+        optional(
+            "github",
+            "A repository, OWNER/NAME.",
+            Shape::Text(&REPOSITORY),
+        ),
+        optional("pypi", "A Python package.", Shape::Text(&PYPI_NAME)),
+        optional("npm", "A package of npm.", Shape::Text(&NPM_NAME)),
+        optional("debian", "A Debian package.", Shape::Text(&PACKAGE)),
     ],
 };
 

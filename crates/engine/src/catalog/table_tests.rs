@@ -49,6 +49,8 @@ fn same<'de, T: Deserialize<'de>>(of: &Object) {
 #[test]
 fn the_table_has_the_fields_that_the_loader_reads() {
     same::<format::EntryFile>(&ENTRY);
+    same::<format::Port>(&PORT);
+    same::<format::ReleasesFile>(&RELEASES);
     same::<format::ResourcesFile>(&RESOURCES);
     same::<format::MemoryFile>(&MEMORY);
     same::<format::CoresFile>(&CORES);

@@ -99,7 +99,14 @@ fn entry(entry: &CatalogEntry) -> String {
         ("app", format!("{} {}", entry.id, entry.version)),
         ("summary", entry.summary.clone()),
         ("category", entry.category.clone()),
+        ("tags", entry.tags.join(", ")),
+        ("website", entry.website.clone().unwrap_or_default()),
+        ("license", entry.license.clone().unwrap_or_default()),
+        ("releases", entry.releases.clone().unwrap_or_default()),
+        ("installed on", entry.os_template.clone()),
         ("port", entry.container_port.to_string()),
+        ("also listens on", others(entry)),
+        ("works when", entry.health.clone()),
         ("needs", memory(entry.min_memory)),
     ]);
     let settings = table(
@@ -108,6 +115,13 @@ fn entry(entry: &CatalogEntry) -> String {
         "no settings",
     );
     format!("{head}\n\n{settings}")
+}
+
+/// The ports that nothing leads to.
+fn others(entry: &CatalogEntry) -> String {
+    let others = entry.ports.iter().filter(|port| !port.main);
+    let others = others.map(|port| format!("{} {} ({})", port.name, port.number, port.protocol));
+    others.collect::<Vec<String>>().join(", ")
 }
 
 fn setting(setting: &CatalogSetting) -> [String; 4] {
@@ -159,6 +173,39 @@ mod tests {
             text.ends_with(&format!("\n\n{count} problems in 1 file")),
             "{text}"
         );
+    }
+
+    #[test]
+    fn an_entry_is_shown_with_all_that_is_known_of_it() {
+        let shown: CatalogEntry = serde_json::from_value(serde_json::json!({
+            "id": "vault",
+            "name": "Vault",
+            "version": "1.2.0",
+            "summary": "Keeps secrets",
+            "category": "security",
+            "container_port": 8200,
+            "min_memory": 1024,
+            "tags": ["secrets", "keys"],
+            "website": "https://vault.test/",
+            "license": "MIT OR Apache-2.0",
+            "releases": "github:vault/vault",
+            "os_template": "debian-12-standard",
+            "health": "port 8200 takes connections",
+            "ports": [
+                {"name": "web", "number": 8200, "protocol": "http", "main": true},
+                {"name": "peers", "number": 8201, "protocol": "tcp", "main": false},
+            ],
+            "settings": [
+                {"name": "token", "env": "TOKEN", "summary": "What it keeps.", "kind": "secret", "default": null,
+                 "required": false, "generated": true},
+                {"name": "mode", "env": "MODE", "summary": "How.", "kind": "choice", "default": "bare",
+                 "options": ["bare", "named"], "required": false},
+                {"name": "owner", "env": "OWNER", "summary": "Whose.", "kind": "text", "default": null,
+                 "required": true, "shown_when": {"setting": "mode", "equals": "named"}},
+            ],
+        }))
+        .unwrap();
+        insta::assert_snapshot!(entry(&shown));
     }
 
     #[test]

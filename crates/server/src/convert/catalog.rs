@@ -1,7 +1,7 @@
 //! Entries of the catalog.
 
-use proximity_api::catalog::{CatalogEntry, CatalogSetting, ShownWhen};
-use proximity_engine::catalog::{self, Setting, SettingKind};
+use proximity_api::catalog::{CatalogEntry, CatalogPort, CatalogSetting, ShownWhen};
+use proximity_engine::catalog::{self, Check, Setting, SettingKind};
 
 /// An entry as people choose from it.
 pub(crate) fn catalog_entry(entry: &catalog::CatalogEntry) -> CatalogEntry {
@@ -13,7 +13,41 @@ pub(crate) fn catalog_entry(entry: &catalog::CatalogEntry) -> CatalogEntry {
         category: entry.category.clone(),
         container_port: entry.port,
         min_memory: entry.needs.min_memory_mib,
+        description: entry.description.clone(),
+        tags: entry.tags.clone(),
+        website: entry.website.clone(),
+        license: entry.license.clone(),
+        releases: entry
+            .releases
+            .as_ref()
+            .map(|releases| format!("{}:{}", releases.source, releases.name)),
+        os_template: entry.os_template.to_string(),
+        health: health(&entry.health.check),
+        ports: entry.ports.iter().map(port).collect(),
         settings: entry.settings.iter().map(setting).collect(),
+    }
+}
+
+fn health(check: &Check) -> String {
+    match check {
+        Check::Http(http) => format!(
+            "GET {} on port {} has status {} and its marker",
+            http.path, http.port, http.expect_status
+        ),
+        Check::Tcp(port) => format!("port {port} takes connections"),
+        Check::Exec(exec) => {
+            let program = exec.argv.first().map_or("", String::as_str);
+            format!("{program} inside the container ends with 0")
+        }
+    }
+}
+
+fn port(port: &catalog::Port) -> CatalogPort {
+    CatalogPort {
+        name: port.name.clone(),
+        number: port.number,
+        protocol: port.protocol.label().to_owned(),
+        main: port.main,
     }
 }
 
@@ -60,5 +94,36 @@ fn setting(setting: &Setting) -> CatalogSetting {
         required: setting.required,
         generated,
         shown_when,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proximity_engine::catalog::Catalog;
+
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_an_entry_is_what_its_file_says() {
+        let catalog = Catalog::load(&[]).unwrap();
+        let nginx = catalog.get(&"nginx".parse().unwrap()).unwrap();
+        let shown = catalog_entry(nginx);
+        assert_eq!(
+            shown.health,
+            "GET / on port 8080 has status 200 and its marker"
+        );
+        let main = CatalogPort {
+            name: "main".to_owned(),
+            number: 8080,
+            protocol: "http".to_owned(),
+            main: true,
+        };
+        assert_eq!(shown.ports, [main]);
+        assert_eq!(shown.os_template, "debian-12-standard");
+        assert_eq!(shown.website.as_deref(), Some("https://nginx.org/"));
+        let size = shown.settings.iter().find(|one| one.name == "max_body_mib");
+        let size = size.unwrap();
+        assert_eq!((size.kind.as_str(), size.generated), ("integer", false));
+        assert_eq!(size.shown_when, None);
     }
 }

@@ -46,11 +46,13 @@ pub enum Code {
     WrongFolder,
     /// Two entries have one id.
     Twice,
+    /// A field that will be, and that nothing acts on so far.
+    NotYet,
 }
 
 impl Code {
     /// All codes, in the order in which they are explained.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Unreadable,
         Self::NotYaml,
         Self::Format,
@@ -70,6 +72,7 @@ impl Code {
         Self::Contradiction,
         Self::WrongFolder,
         Self::Twice,
+        Self::NotYet,
     ];
 
     /// The word that is shown.
@@ -95,6 +98,7 @@ impl Code {
             Self::Contradiction => "contradiction",
             Self::WrongFolder => "wrong_folder",
             Self::Twice => "twice",
+            Self::NotYet => "not_yet",
         }
     }
 
@@ -131,6 +135,7 @@ impl Code {
             Self::Contradiction => "change one of the two",
             Self::WrongFolder => "rename the folder or the id",
             Self::Twice => "take one of the entries out, or give it another id",
+            Self::NotYet => "take it out; it would be passed over in silence",
         }
     }
 }

@@ -177,7 +177,31 @@ fn object(node: &Node, of: &'static Object, path: &str, found: &mut Vec<Found>) 
     }
 }
 
+/// Fields of the file that a later version will act on, and what is done so far.
+const LATER: [(&str, &str); 6] = [
+    ("volumes", "data lies in the root file system"),
+    ("icon", "no entry is shown with a picture"),
+    (
+        "backup",
+        "a backup is made of the whole container, and nothing is run before it",
+    ),
+    ("update", "a newer recipe is carried out by hand"),
+    ("permissions", "every container gets the same"),
+    ("depends_on", "documents say which apps come first"),
+];
+
 fn unknown(field: &Field, of: &'static Object, path: &str) -> Found {
+    let later = LATER
+        .iter()
+        .find(|(name, _)| path.is_empty() && *name == field.name);
+    if let Some((name, so_far)) = later {
+        return Found {
+            place: field.place,
+            code: Code::NotYet,
+            message: format!("`{name}` is not read yet: {so_far}"),
+            hint: Code::NotYet.hint().to_owned(),
+        };
+    }
     let names = || of.fields.iter().map(|known| known.name);
     let hint = match nearest(&field.name, names()) {
         Some(name) => format!("did you mean `{name}`?"),

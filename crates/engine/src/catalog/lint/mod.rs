@@ -159,7 +159,10 @@ fn meaning(text: &str, root: &Node, origin: Origin) -> Vec<Found> {
     let beyond = check::findings(&file, origin, &Path::empty());
     told.extend(beyond.into_iter().map(|finding| {
         let path = finding.at.to_string();
-        let message = format!("`{path}`: {}", finding.reason);
+        let message = match path.as_str() {
+            "" => finding.reason,
+            path => format!("`{path}`: {}", finding.reason),
+        };
         found(root.place_of(&path), finding.code, message)
     }));
     told

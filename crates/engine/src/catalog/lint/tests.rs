@@ -231,9 +231,60 @@ const FORM: &[Case] = &[
         46,
         37,
     ),
+    (
+        "category: test",
+        "category: test\nvolumes: []",
+        Code::NotYet,
+        9,
+        1,
+    ),
+    (
+        "category: test",
+        "category: test\nlicense: GPL 2",
+        Code::BadValue,
+        9,
+        10,
+    ),
+    (
+        "category: test",
+        "category: test\nreleases: {}",
+        Code::OneKind,
+        9,
+        11,
+    ),
+    (
+        "category: test",
+        "category: test\nreleases: { github: nginx }",
+        Code::BadValue,
+        9,
+        21,
+    ),
+    ("port: 8080\n", "ports: []\n", Code::BadValue, 14, 8),
 ];
 
 const MEANING: &[Case] = &[
+    ("port: 8080\n", "", Code::MissingField, 2, 1),
+    (
+        "port: 8080\n",
+        "port: 8080\nports: [{ name: web, number: 8080, protocol: http, main: true }]\n",
+        Code::Contradiction,
+        15,
+        8,
+    ),
+    (
+        "port: 8080\nprotocol: http\n",
+        "ports: [{ name: web, number: 8080, protocol: http }]\n",
+        Code::OneKind,
+        14,
+        8,
+    ),
+    (
+        "port: 8080\nprotocol: http\n",
+        "ports: [{ name: dns, number: 5353, protocol: udp, main: true }]\n",
+        Code::BadValue,
+        14,
+        46,
+    ),
     (
         "- service:",
         "- user: { name: root, home: /srv/lamp }\n  - service:",

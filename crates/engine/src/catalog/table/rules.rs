@@ -141,3 +141,27 @@ pub(super) static NPM_PACKAGE: Rule = checked(
     "a package of npm and its version, such as express@4.19.2",
     |text| PinnedNpm::try_from(text.to_owned()).is_ok(),
 );
+pub(super) static LICENSE: Rule = rule(
+    r"^\(?[A-Za-z0-9.+-]+\)?( (AND|OR|WITH) \(?[A-Za-z0-9.+-]+\)?)*$",
+    1,
+    128,
+    "an SPDX expression, such as MIT or GPL-2.0-only OR MIT",
+);
+pub(super) static REPOSITORY: Rule = rule(
+    "^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$",
+    3,
+    140,
+    "a repository's owner and name, such as nginx/nginx",
+);
+pub(super) static PYPI_NAME: Rule = rule(
+    "^[A-Za-z0-9][A-Za-z0-9._-]*$",
+    1,
+    100,
+    "a Python package's name",
+);
+pub(super) static NPM_NAME: Rule = rule(
+    "^(@[A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+    1,
+    214,
+    "the name of a package of npm",
+);
