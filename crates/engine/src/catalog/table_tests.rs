@@ -6,7 +6,7 @@ use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
-use super::steps::{ABSENT, DIRECTORY, FILE, NPM, RUN, SERVICE, UNIT_FILE, USER, VENV};
+use super::steps::{ABSENT, DIRECTORY, FILE, NPM, RUN, UNIT_FILE, UNIT_STATE, USER, VENV};
 use super::*;
 use crate::catalog::format;
 use crate::catalog::format::UnitStep;
@@ -61,7 +61,7 @@ fn the_table_has_the_fields_that_the_loader_reads() {
     same::<format::StepFile>(&STEP);
     same::<format::FileFile>(&FILE);
     same::<format::AbsentFile>(&ABSENT);
-    same::<UnitStep>(&SERVICE);
+    same::<UnitStep>(&UNIT_STATE);
     same::<format::RunStep>(&RUN);
     same::<format::UserStep>(&USER);
     same::<format::DirectoryStep>(&DIRECTORY);

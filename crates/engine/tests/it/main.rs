@@ -22,7 +22,7 @@ mod lost;
 mod masked_output;
 mod moves;
 mod notices;
-mod own_service;
+mod own_unit;
 mod panics;
 mod placement;
 mod plans;

@@ -39,7 +39,7 @@ pub(in crate::catalog) static STEP: Object = Object {
         optional(
             "service",
             "A systemd unit is in a state.",
-            Shape::Object(&SERVICE),
+            Shape::Object(&UNIT_STATE),
         ),
         optional("run", "A program has been run once.", Shape::Object(&RUN)),
         optional(
@@ -189,7 +189,7 @@ pub(in crate::catalog) static ABSENT: Object = Object {
     fields: &[needed("path", "Where.", Shape::Text(&PATH))],
 };
 
-pub(in crate::catalog) static SERVICE: Object = Object {
+pub(in crate::catalog) static UNIT_STATE: Object = Object {
     name: "Service",
     about: "A systemd unit that is brought into a state.",
     one_of: &[],

@@ -49,7 +49,7 @@ fn page(w: &TestWorld) -> String {
 }
 
 #[tokio::test]
-async fn a_service_of_its_own_runs_and_takes_other_settings() {
+async fn a_unit_of_its_own_runs_and_takes_other_settings() {
     let folder = tempfile::tempdir().unwrap();
     let entry = folder.path().join("shelf");
     std::fs::create_dir(&entry).unwrap();
