@@ -88,3 +88,48 @@ fn text(rule: &Rule) -> Value {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every reference in a value.
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    match value.as_str().filter(|_| name == "$ref") {
+                        Some(to) => found.push(to.to_owned()),
+                        None => references(value, found),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    #[test]
+    fn every_part_is_there_and_closed() {
+        let schema = schema();
+        let mut found = Vec::new();
+        references(&schema, &mut found);
+        assert!(found.len() > 15, "{found:?}");
+        for to in found {
+            let name = to.strip_prefix("#/$defs/").unwrap();
+            assert_eq!(schema["$defs"][name]["type"], "object", "{to}");
+            assert_eq!(schema["$defs"][name]["additionalProperties"], false);
+        }
+        let step = &schema["$defs"]["Step"];
+        let kinds = step["oneOf"].as_array().unwrap();
+        assert_eq!(kinds.len(), step["properties"].as_object().unwrap().len());
+        let entry = &schema["$defs"]["Entry"];
+        assert_eq!(entry["properties"]["port"]["maximum"], 65_535);
+        assert!(
+            entry["required"]
+                .as_array()
+                .unwrap()
+                .contains(&"health".into())
+        );
+    }
+}
