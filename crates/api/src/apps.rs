@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::labels::{AppClass, AppStatus, DeletionType};
+use crate::labels::{AppClass, AppStatus, DeletionType, PreflightSubject, PreflightVerdict};
 
 /// Body of `POST /api/apps/`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -51,6 +51,53 @@ pub struct ResourceConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 131_072, example = 8)]
     pub disk: Option<u32>,
+}
+
+/// Answer of `POST /api/apps/preflight`: what a deploy would find now. Nothing is made, and nothing is promised.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Preflight {
+    /// Host name as it was asked for.
+    pub hostname: String,
+    /// Nothing that was read speaks against a deploy: no line is `stop`.
+    pub deployable: bool,
+    /// Where the app would go; `null` if nowhere.
+    pub place: Option<PreflightPlace>,
+    /// Everything that was looked at.
+    pub lines: Vec<PreflightLine>,
+}
+
+/// Where an app would go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PreflightPlace {
+    /// Label of the host entry.
+    pub host: String,
+    /// Node.
+    pub node: String,
+}
+
+/// One thing that was looked at in a [`Preflight`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PreflightLine {
+    /// What it is about.
+    #[schema(value_type = PreflightSubject)]
+    pub what: String,
+    /// `HOST/NODE`, or a host entry; `null` = this installation.
+    pub place: Option<String>,
+    /// As read just now: a number of `unit`, or a name; `null` = it was not read, and `note` says why.
+    pub has: Option<Value>,
+    /// What the app needs of it; `null` = nothing can be said.
+    pub wants: Option<Value>,
+    /// What the numbers count, e.g. `MiB`.
+    pub unit: Option<String>,
+    /// `ok`; `warn`: not enough or not known, and a deploy goes on all the same; `stop`: a deploy would be refused.
+    #[schema(value_type = PreflightVerdict)]
+    pub verdict: String,
+    /// The code that a deploy is refused with for it, or a node passed over.
+    pub code: Option<String>,
+    /// What is to be said of it.
+    pub note: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
 /// Body of `PATCH /api/apps/{app}` and of its preview. What is left out stays as it is.

@@ -29,6 +29,37 @@ pub enum AppStatus {
     Error,
 }
 
+/// What a line of a pre-flight is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum PreflightSubject {
+    Name,
+    Place,
+    Host,
+    Node,
+    Memory,
+    Cores,
+    Storage,
+    Template,
+    Bridge,
+    Ssh,
+    PublicPorts,
+    InternalPorts,
+    Rights,
+    NameServers,
+}
+
+/// What a line of a pre-flight comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum PreflightVerdict {
+    Ok,
+    Warn,
+    Stop,
+}
+
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "snake_case")]

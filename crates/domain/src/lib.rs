@@ -35,6 +35,7 @@ pub mod operation;
 pub mod place;
 pub mod plan;
 pub mod ports;
+pub mod preflight;
 pub mod recorded;
 pub mod resource;
 pub mod restore;

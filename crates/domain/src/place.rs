@@ -278,7 +278,7 @@ pub fn place(nodes: &[NodeCapacity], need: &Need) -> Result<usize, NoPlace> {
 }
 
 /// Free memory after all promises, MiB.
-fn spare_mib(node: &NodeCapacity) -> u64 {
+pub(crate) fn spare_mib(node: &NodeCapacity) -> u64 {
     match &node.state {
         NodeState::Up(figures) => figures
             .free_memory_mib

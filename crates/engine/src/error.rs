@@ -354,11 +354,7 @@ impl EngineError {
                 K::Conflict,
                 "Proximity deploys on PVE 9.0 to 9.2; upgrade the node first",
             ),
-            Self::TokenTooNarrow { .. } => row(
-                "token_too_narrow",
-                K::Forbidden,
-                "give the token (and its user) these privileges in PVE under Datacenter / Permissions",
-            ),
+            Self::TokenTooNarrow { .. } => row("token_too_narrow", K::Forbidden, TOO_NARROW_HINT),
             Self::Upstream { code, .. } => row(code, K::Upstream, ""),
             Self::Store(e) => store_row(e),
         }
@@ -406,6 +402,9 @@ impl EngineError {
 
 /// What helps a server that may open no more files.
 pub(crate) const OUT_OF_FILES_HINT: &str = "ask again when there are fewer callers, or give the server more open files (LimitNOFILE= in its unit, ulimit -n)";
+
+pub(crate) const TOO_NARROW_HINT: &str =
+    "give the token (and its user) these privileges in PVE under Datacenter / Permissions";
 
 const MANIFESTS_HINT: &str =
     "correct what is named; what there is show proximity catalog and proximity hosts list";
@@ -504,7 +503,7 @@ fn lacking(none: &NoPlace) -> BTreeMap<String, String> {
     fields
 }
 
-fn no_place_row(code: &'static str) -> ErrorRow {
+pub(crate) fn no_place_row(code: &'static str) -> ErrorRow {
     let hint = match code {
         "no_node_online" => {
             "look at the nodes with: proximity nodes; deploying needs one that is online"

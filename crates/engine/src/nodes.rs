@@ -326,6 +326,14 @@ pub(crate) async fn templates(
 }
 
 impl NodeLook {
+    /// The newest of the templates that were looked for: the one that a container would be made from.
+    pub(crate) fn newest_template(&self) -> Option<String> {
+        match &self.told {
+            Some(Ok(told)) => told.templates.last().cloned(),
+            Some(Err(_)) | None => None,
+        }
+    }
+
     /// As the rule of placement takes it.
     pub(crate) fn capacity(&self, host: &HostRecord, promised: &Promises) -> NodeCapacity {
         let state = match &self.told {

@@ -5,6 +5,16 @@ use proximity_store::error::StoreError;
 
 use crate::error::{ErrorKind, ErrorRow, row};
 
+/// What helps when no port is left to give out. Ending a rest would be no help where none rests.
+pub(crate) fn ports_hint(some_rest: bool) -> &'static str {
+    match some_rest {
+        false => "widen the range in the configuration, or remove an app",
+        true => {
+            "end the rest of ports with: proximity ports free --now; or widen the range in the configuration, or remove an app"
+        }
+    }
+}
+
 /// The row of an error of the store.
 pub(crate) fn store_row(error: &StoreError) -> ErrorRow {
     use ErrorKind as K;
@@ -27,11 +37,7 @@ pub(crate) fn store_row(error: &StoreError) -> ErrorRow {
         StoreError::PortsExhausted { resting, .. } => row(
             "ports_exhausted",
             K::Resources,
-            if resting.is_empty() {
-                "widen the range in the configuration, or remove an app"
-            } else {
-                "end the rest of ports with: proximity ports free --now; or widen the range in the configuration, or remove an app"
-            },
+            ports_hint(!resting.is_empty()),
         ),
         StoreError::Busy { .. } => row("busy", K::Busy, ""),
         StoreError::QueueFull { .. } => row(

@@ -83,6 +83,32 @@ pub struct NodeTime {
     pub time_s: u64,
 }
 
+/// What a node looks names up with. A container without name servers of its own is given these when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct NodeDns {
+    /// First name server, an address.
+    #[serde(default, deserialize_with = "lenient::opt_text")]
+    pub dns1: Option<String>,
+    /// Second.
+    #[serde(default, deserialize_with = "lenient::opt_text")]
+    pub dns2: Option<String>,
+    /// Third.
+    #[serde(default, deserialize_with = "lenient::opt_text")]
+    pub dns3: Option<String>,
+    /// Search domain.
+    #[serde(default, deserialize_with = "lenient::opt_text")]
+    pub search: Option<String>,
+}
+
+impl NodeDns {
+    /// The name servers that are set, in order.
+    #[must_use]
+    pub fn servers(self) -> Vec<String> {
+        let all = [self.dns1, self.dns2, self.dns3];
+        all.into_iter().flatten().collect()
+    }
+}
+
 impl ReadClient {
     /// All nodes of the cluster, also those that are off.
     ///
@@ -109,5 +135,28 @@ impl ReadClient {
     /// See [`crate::Error`].
     pub async fn node_time(&self, node: &NodeName) -> Result<NodeTime> {
         self.get(Call::get(&["nodes", node.as_str(), "time"])).await
+    }
+
+    /// One node's name servers. Needs `Sys.Audit` on the node.
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn node_dns(&self, node: &NodeName) -> Result<NodeDns> {
+        self.get(Call::get(&["nodes", node.as_str(), "dns"])).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_are_those_that_are_set_in_order() {
+        let told = r#"{"dns1":"192.0.2.1","dns3":"2001:db8::1","search":"example.org"}"#;
+        let dns: NodeDns = serde_json::from_str(told).unwrap();
+        assert_eq!(dns.search.as_deref(), Some("example.org"));
+        assert_eq!(dns.servers(), ["192.0.2.1", "2001:db8::1"]);
+        let none: NodeDns = serde_json::from_str("{}").unwrap();
+        assert!(none.servers().is_empty());
     }
 }

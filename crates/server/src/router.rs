@@ -135,6 +135,7 @@ fn public() -> OpenApiRouter<AppState> {
 fn protected() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(routes::apps::list, routes::apps::create))
+        .routes(routes!(routes::apps::preflight))
         .routes(routes!(routes::adoption::discover))
         .routes(routes!(routes::adoption::adopt))
         .routes(routes!(routes::adoption::adopt_all))

@@ -10,8 +10,8 @@ use crate::adoption::{
 };
 use crate::applies::{Apply, ApplyList, ApplyQuery, StartApply};
 use crate::apps::{
-    ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan, RemovalQuery, UpdateApp,
-    UpdatePreview,
+    ActionRequest, App, AppList, AppQuery, CreateApp, Preflight, RemovalPlan, RemovalQuery,
+    UpdateApp, UpdatePreview,
 };
 use crate::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
 use crate::audit::{AuditReport, VerifyAudit};
@@ -88,6 +88,11 @@ impl Client {
             .header("idempotency-key", idempotency_key)
             .json(body);
         self.send(request).await
+    }
+
+    /// `POST /api/apps/preflight`: what a deploy of this body would find. Changes nothing.
+    pub async fn preflight(&self, body: &CreateApp) -> Answer<Preflight> {
+        self.post(&["apps", "preflight"], body).await
     }
 
     /// `GET /api/apps/{id}`; `app` is an id or a host name.

@@ -4,13 +4,13 @@ use futures::future::join_all;
 use proximity_domain::create::{self, Refusal, ResourceRequest};
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, OperationId};
-use proximity_domain::names::{CatalogId, Hostname, NodeName};
+use proximity_domain::names::{BadName, CatalogId, Hostname, NodeName};
 use proximity_domain::operation::OperationKind;
-use proximity_domain::place::{self, Lack, Need};
+use proximity_domain::place::{self, Lack, Need, NodeCapacity};
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
 use serde_json::{Map, Value, json};
 
-use crate::catalog::CatalogEntry;
+use crate::catalog::{CatalogEntry, ResolvedRecipe};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::nodes::{NodeLook, Promises, Question, look, templates};
@@ -47,15 +47,9 @@ impl Engine {
         actor: &Actor,
         request: CreateApp,
     ) -> Result<AppRecord, EngineError> {
-        let (hostname, entry) = self.names(&request)?;
-        let given = request.environment.clone().into_iter().collect();
-        let recipe = entry
-            .resolve_new(&given, &mut || self.inner.parts.ids.nonce())
-            .map_err(EngineError::Settings)?;
-        entry
-            .refuse_hidden(&request.environment, &recipe)
-            .map_err(EngineError::Settings)?;
-        let resources = create::resources(&entry.id, &entry.needs, request.resources)?;
+        let hostname = request.hostname.parse::<Hostname>();
+        let hostname = hostname.map_err(|e| invalid_name(&e))?;
+        let wanted = self.wanted(&request)?;
         let hosts = self.candidate_hosts(request.host.as_deref()).await?;
         if self
             .store()
@@ -68,21 +62,18 @@ impl Engine {
                 return Err(Refusal::HostnameTaken(hostname).into());
             }
         }
-        let needs_guest_access = !recipe.steps.is_empty();
-        let seen = join_all(
-            hosts
-                .iter()
-                .map(|host| self.see(host, entry, needs_guest_access, request.node.as_deref())),
-        )
-        .await;
+        let seen = self
+            .see_all(&hosts, &wanted, request.node.as_deref())
+            .await;
         let placing = self.inner.placing.lock().await;
         let promised = Promises::read(self.store()).await?;
-        let need = Need {
-            resources,
-            template: entry.os_template.to_string(),
-            inside: needs_guest_access,
-        };
-        let (host, node) = choose(&hosts, seen, &promised, &need, request.node.as_deref())?;
+        let seen = Seen::of(&hosts, seen, &promised, request.node.as_deref());
+        let (host, node) = choose(seen, &wanted.need, request.node.as_deref())?;
+        let Wanted {
+            entry,
+            recipe,
+            need,
+        } = wanted;
         let ids = &self.inner.parts.ids;
         let app = NewApp {
             id: AppId(ids.uuid()),
@@ -92,7 +83,7 @@ impl Engine {
             catalog_version: entry.version.clone(),
             host: host.id,
             node,
-            resources,
+            resources: need.resources,
             environment: recipe.open_settings(),
             environment_sealed: recipe.sealed_settings(),
             guest_port: entry.port,
@@ -114,11 +105,11 @@ impl Engine {
         Ok(created)
     }
 
-    fn names(&self, request: &CreateApp) -> Result<(Hostname, &CatalogEntry), EngineError> {
-        let hostname: Hostname = request.hostname.parse().map_err(|e| EngineError::Invalid {
-            field: "hostname".to_owned(),
-            message: format!("{e}"),
-        })?;
+    /// What the request comes to by the catalog.
+    ///
+    /// # Errors
+    /// There is no such entry; a setting or a figure is wrong.
+    pub(super) fn wanted(&self, request: &CreateApp) -> Result<Wanted<'_>, EngineError> {
         let id: CatalogId = request
             .catalog_id
             .parse()
@@ -130,7 +121,23 @@ impl Engine {
             .catalog()
             .get(&id)
             .ok_or(Refusal::UnknownCatalogId(id))?;
-        Ok((hostname, entry))
+        let given = request.environment.clone().into_iter().collect();
+        let recipe = entry
+            .resolve_new(&given, &mut || self.inner.parts.ids.nonce())
+            .map_err(EngineError::Settings)?;
+        entry
+            .refuse_hidden(&request.environment, &recipe)
+            .map_err(EngineError::Settings)?;
+        let need = Need {
+            resources: create::resources(&entry.id, &entry.needs, request.resources)?,
+            template: entry.os_template.to_string(),
+            inside: !recipe.steps.is_empty(),
+        };
+        Ok(Wanted {
+            entry,
+            recipe,
+            need,
+        })
     }
 
     /// The host named (label or id), or all there are; never none.
@@ -160,23 +167,32 @@ impl Engine {
         hosts.into_iter().next().ok_or(EngineError::NoHost)
     }
 
-    /// The nodes of one host, or the one that is named, or why it is out of the question.
+    /// The nodes of each of these hosts, or the one that is named, or why it is out of the question.
+    pub(super) async fn see_all(
+        &self,
+        hosts: &[HostRecord],
+        wanted: &Wanted<'_>,
+        node: Option<&str>,
+    ) -> Vec<Result<Vec<NodeLook>, EngineError>> {
+        let asked = hosts.iter().map(|host| self.see(host, wanted, node));
+        join_all(asked).await
+    }
+
     async fn see(
         &self,
         host: &HostRecord,
-        entry: &CatalogEntry,
-        needs_guest_access: bool,
+        wanted: &Wanted<'_>,
         node: Option<&str>,
     ) -> Result<Vec<NodeLook>, EngineError> {
         let cluster = self.inner.clusters.get(host.id).await?;
-        if needs_guest_access && cluster.guest_access().is_none() {
+        if wanted.need.inside && cluster.guest_access().is_none() {
             return Err(no_guest_access(
                 host,
                 ", and this app must be installed inside",
             ));
         }
         let question = Question {
-            template: Some(&entry.os_template),
+            template: Some(&wanted.entry.os_template),
             node,
             patience: self.node_patience(),
         };
@@ -186,45 +202,74 @@ impl Engine {
     }
 }
 
-/// The best node of the hosts that could be asked. Those that could not be are passed over, with a line in the log, and
-/// are named when nobody else can take the app.
+/// What a request for an app comes to.
+pub(super) struct Wanted<'e> {
+    pub(super) entry: &'e CatalogEntry,
+    pub(super) recipe: ResolvedRecipe,
+    /// What it needs of a node.
+    pub(super) need: Need,
+}
+
+/// The nodes that are in question, as they are now.
+pub(super) struct Seen<'h> {
+    /// As placement takes them.
+    pub(super) nodes: Vec<NodeCapacity>,
+    /// Of each of them its host.
+    pub(super) owners: Vec<&'h HostRecord>,
+    /// Of each of them the newest template of the name that is wanted.
+    pub(super) templates: Vec<Option<String>>,
+    /// Hosts that could not be asked.
+    pub(super) out: Vec<(&'h HostRecord, EngineError)>,
+}
+
+impl<'h> Seen<'h> {
+    /// Puts what was told beside what is promised. A host that could not be asked is passed over, with a line in the log.
+    pub(super) fn of(
+        hosts: &'h [HostRecord],
+        seen: Vec<Result<Vec<NodeLook>, EngineError>>,
+        promised: &Promises,
+        wanted: Option<&str>,
+    ) -> Self {
+        let mut all = Self {
+            nodes: Vec::new(),
+            owners: Vec::new(),
+            templates: Vec::new(),
+            out: Vec::new(),
+        };
+        for (host, seen) in hosts.iter().zip(seen) {
+            match seen {
+                Ok(looks) => {
+                    for look in looks
+                        .iter()
+                        .filter(|l| wanted.is_none_or(|w| l.node.as_str() == w))
+                    {
+                        all.nodes.push(look.capacity(host, promised));
+                        all.owners.push(host);
+                        all.templates.push(look.newest_template());
+                    }
+                }
+                Err(e) => {
+                    tracing::warn!(host = %host.label, error = %e, code = e.code(), "a host is passed over");
+                    all.out.push((host, e));
+                }
+            }
+        }
+        all
+    }
+}
+
+/// The best node of the hosts that could be asked. Those that could not be are named when nobody else can take the app.
 fn choose<'h>(
-    hosts: &'h [HostRecord],
-    seen: Vec<Result<Vec<NodeLook>, EngineError>>,
-    promised: &Promises,
+    seen: Seen<'h>,
     need: &Need,
     wanted: Option<&str>,
 ) -> Result<(&'h HostRecord, NodeName), EngineError> {
-    let mut nodes = Vec::new();
-    let mut owners = Vec::new();
-    let mut out = Vec::new();
-    for (host, seen) in hosts.iter().zip(seen) {
-        match seen {
-            Ok(looks) => {
-                for look in looks
-                    .iter()
-                    .filter(|l| wanted.is_none_or(|w| l.node.as_str() == w))
-                {
-                    nodes.push(look.capacity(host, promised));
-                    owners.push(host);
-                }
-            }
-            Err(e) => {
-                tracing::warn!(host = %host.label, error = %e, code = e.code(), "a host is passed over");
-                out.push((host, e));
-            }
-        }
-    }
+    let Seen {
+        nodes, owners, out, ..
+    } = seen;
     if nodes.is_empty() {
         let first = out.into_iter().next().map(|(_, e)| e);
-        return Err(match (first, wanted) {
-            (Some(e), _) => e,
-            (None, Some(name)) => EngineError::NotFound {
-                what: "node",
-                name: name.to_owned(),
-            },
-            (None, None) => EngineError::NoHost,
-        });
+        return Err(first.unwrap_or_else(|| no_node(wanted)));
     }
     match place::place(&nodes, need) {
         Ok(best) => match (owners.get(best), nodes.into_iter().nth(best)) {
@@ -238,6 +283,25 @@ fn choose<'h>(
             none.nodes.extend(out.iter().map(silent));
             Err(Refusal::NoPlace(none).into())
         }
+    }
+}
+
+/// No host has this node, or any.
+pub(super) fn no_node(wanted: Option<&str>) -> EngineError {
+    match wanted {
+        Some(name) => EngineError::NotFound {
+            what: "node",
+            name: name.to_owned(),
+        },
+        None => EngineError::NoHost,
+    }
+}
+
+/// A host name that breaks its rule.
+pub(super) fn invalid_name(bad: &BadName) -> EngineError {
+    EngineError::Invalid {
+        field: "hostname".to_owned(),
+        message: bad.to_string(),
     }
 }
 

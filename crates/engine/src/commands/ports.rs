@@ -140,6 +140,19 @@ impl Engine {
         }
     }
 
+    /// How many ports are to give out now, of the public range and of the internal one. Only the store is asked.
+    pub(super) async fn free_ports(&self) -> Result<[RangeView; 2], EngineError> {
+        let view = self.store().ports().await?;
+        let now = self.now();
+        let resting: Vec<FreedPort> = view
+            .freed
+            .iter()
+            .filter(|f| rests(f, now))
+            .copied()
+            .collect();
+        Ok([view.public, view.internal].map(|range| range_view(range, &view, &resting)))
+    }
+
     async fn used_ports(
         &self,
         troubles: &BTreeMap<AppId, String>,

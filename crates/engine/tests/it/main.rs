@@ -28,6 +28,7 @@ mod placement;
 mod plans;
 mod postgres;
 mod power_offs;
+mod preflights;
 mod reconcile;
 mod recorded_exchange;
 mod removals;

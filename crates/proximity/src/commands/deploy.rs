@@ -7,7 +7,7 @@ use proximity_engine::seams::IdSource;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
-use super::show;
+use super::{preflight, show};
 use crate::cli::{DeployArgs, Setting};
 use crate::context::Context;
 use crate::failed::Failed;
@@ -17,8 +17,12 @@ use crate::secret_input;
 
 pub(crate) async fn run(context: &Context, args: DeployArgs) -> Result<(), Failed> {
     let client = context.client()?;
-    let waiting = args.waiting;
+    let (waiting, dry_run) = (args.waiting, args.dry_run);
     let body = body(args)?;
+    if dry_run {
+        let found = client.preflight(&body).await?;
+        return preflight::told(context, &found);
+    }
     let key = SystemIds.uuid().to_string();
     let app = client.create_app(&body, &key).await?;
     let operation = match &app.operation_id {

@@ -39,6 +39,7 @@ mod person;
 mod plan;
 mod ports;
 mod power;
+mod preflight;
 mod reconcile;
 mod reference;
 mod reidentify;

@@ -58,6 +58,7 @@ pub static TABLE: &[Entry] = &[
     ),
     reads("/nodes/{node}/status", "a node's figures", LOOKS_AT_NODE),
     reads("/nodes/{node}/time", "a node's clock", LOOKS_AT_NODE),
+    reads("/nodes/{node}/dns", "a node's name servers", LOOKS_AT_NODE),
     reads(
         "/nodes/{node}/rrddata",
         "a node's past figures",

@@ -68,6 +68,7 @@ async fn send_reads(client: &Client) {
         read.nodes().await.is_err(),
         read.node_status(&at).await.is_err(),
         read.node_time(&at).await.is_err(),
+        read.node_dns(&at).await.is_err(),
         read.roles().await.is_err(),
         read.users().await.is_err(),
         read.grants().await.is_err(),

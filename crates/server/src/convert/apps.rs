@@ -1,12 +1,15 @@
 //! Apps, their logs and plans.
 
 use proximity_api::apps::{
-    App, AppError, HostName, PlannedGuest, RemovalPlan, Resources, UpdatePreview, UpdatedField,
+    App, AppError, HostName, PlannedGuest, Preflight, PreflightLine, PreflightPlace, RemovalPlan,
+    Resources, UpdatePreview, UpdatedField,
 };
 use proximity_domain::app::Status;
+use proximity_domain::preflight::Amount;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_engine::commands;
 use proximity_store::records::{AppRecord, LogLevel, LogLine};
+use serde_json::Value;
 
 use super::{moment, ports, problem};
 
@@ -116,5 +119,39 @@ pub(crate) fn update_preview(preview: commands::UpdatePreview) -> UpdatePreview 
         changes: changes.collect(),
         calls: preview.calls,
         needs_confirm: preview.confirm,
+    }
+}
+
+/// What a deploy would find.
+pub(crate) fn preflight(found: commands::Preflight) -> Preflight {
+    let place = found.place;
+    Preflight {
+        hostname: found.hostname,
+        deployable: found.deployable,
+        place: place.map(|(host, node)| PreflightPlace { host, node }),
+        lines: found.lines.into_iter().map(preflight_line).collect(),
+    }
+}
+
+fn preflight_line(told: commands::PreflightLine) -> PreflightLine {
+    let line = told.line;
+    let said = |text: String| (!text.is_empty()).then_some(text);
+    PreflightLine {
+        what: line.what.label().to_owned(),
+        place: line.place,
+        has: line.has.map(amount),
+        wants: line.wants.map(amount),
+        unit: line.unit.map(str::to_owned),
+        verdict: line.verdict.label().to_owned(),
+        code: line.code.map(str::to_owned),
+        note: said(line.note),
+        hint: said(told.hint),
+    }
+}
+
+fn amount(amount: Amount) -> Value {
+    match amount {
+        Amount::Number(number) => number.into(),
+        Amount::Text(text) => text.into(),
     }
 }

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use proximity_domain::app::{AppClass, StatusLabel};
 use proximity_domain::apply::{ApplyState, ChangeState};
 use proximity_domain::operation::OperationKind;
+use proximity_domain::preflight::{Verdict, What};
 use proximity_domain::saga::StepState;
 use proximity_domain::source::{SourcePolicy, SourceState};
 use proximity_engine::commands::Level;
@@ -134,6 +135,11 @@ fn the_words_of_the_document_are_the_domains() {
     assert_eq!(
         words("SourceState"),
         SourceState::ALL.map(SourceState::label)
+    );
+    assert_eq!(words("PreflightSubject"), What::ALL.map(What::label));
+    assert_eq!(
+        words("PreflightVerdict"),
+        [Verdict::Ok, Verdict::Warn, Verdict::Stop].map(Verdict::label)
     );
     assert_eq!(
         words("ApplyChangeState"),

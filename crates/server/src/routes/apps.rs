@@ -8,7 +8,8 @@ use axum::{Extension, Json};
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 use proximity_api::apps::{
-    ActionName, ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan, RemovalQuery,
+    ActionName, ActionRequest, App, AppList, AppQuery, CreateApp, Preflight, RemovalPlan,
+    RemovalQuery,
 };
 use proximity_api::operations::Operation;
 use proximity_domain::app::StatusLabel;
@@ -17,7 +18,7 @@ use proximity_domain::ids::{AppId, HostId, OperationId};
 use proximity_domain::operation::OperationKind;
 use proximity_engine::commands::{self, Action};
 use proximity_store::Reader;
-use proximity_store::records::{AppRecord, OperationRecord};
+use proximity_store::records::{AppRecord, OperationRecord, RequestKey};
 use proximity_store::views::AppFilter;
 use proximity_store::views::OperationFilter;
 
@@ -117,7 +118,36 @@ pub(crate) async fn create(
         Once::New(key) => key,
         Once::Before(id) => return recorded_before(&state, &caller, id).await,
     };
-    let request = commands::CreateApp {
+    let request = wanted(body, key.clone());
+    match state.engine().create_app(caller.actor(), request).await {
+        Ok(record) => recorded(&state, record).await,
+        Err(e) => {
+            let id = unless_made(&state, &caller, key.as_ref(), e).await?;
+            recorded_before(&state, &caller, id).await
+        }
+    }
+}
+
+/// Look before a deploy
+///
+/// What a deploy of this body would find, in numbers: each node with what it has and lacks, ports, the template, rights, name servers.
+/// Nothing is made and nothing is promised; a deploy looks anew.
+#[utoipa::path(post, path = "/api/apps/preflight", tag = "apps", operation_id = "preflight_app",
+    request_body = CreateApp,
+    responses((status = 200, description = "What was found.", body = Preflight)),
+    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "no_host", "host_not_found", "not_found"]))))]
+pub(crate) async fn preflight(
+    State(state): State<AppState>,
+    caller: Caller,
+    Body(body): Body<CreateApp>,
+) -> Result<Json<Preflight>, Refusal> {
+    caller.require(Scope::Operate)?;
+    let found = state.engine().preflight(wanted(body, None)).await?;
+    Ok(Json(convert::preflight(found)))
+}
+
+fn wanted(body: CreateApp, key: Option<RequestKey>) -> commands::CreateApp {
+    commands::CreateApp {
         catalog_id: body.catalog_id,
         hostname: body.hostname,
         resources: ResourceRequest {
@@ -128,14 +158,7 @@ pub(crate) async fn create(
         environment: body.environment,
         host: body.host,
         node: body.node,
-        key: key.clone(),
-    };
-    match state.engine().create_app(caller.actor(), request).await {
-        Ok(record) => recorded(&state, record).await,
-        Err(e) => {
-            let id = unless_made(&state, &caller, key.as_ref(), e).await?;
-            recorded_before(&state, &caller, id).await
-        }
+        key,
     }
 }
 

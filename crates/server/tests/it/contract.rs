@@ -6,6 +6,7 @@ mod audit;
 mod export;
 mod observed;
 mod plans;
+mod preflights;
 mod rollback;
 mod sources;
 mod updates;
@@ -89,6 +90,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
             .await;
         assert_eq!(done.body["state"], "succeeded", "{name}: {}", done.body);
     }
+    preflights::looked(&live).await;
     plans::planned(&live).await;
     export::exported(&live).await;
     applies::applied(&live).await;

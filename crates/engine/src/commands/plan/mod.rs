@@ -8,6 +8,8 @@ mod want;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub(super) use rights::to_make;
+
 use proximity_domain::desired::Documents;
 use proximity_domain::ids::{PlanId, Vmid};
 use proximity_domain::manifest::Manifest;

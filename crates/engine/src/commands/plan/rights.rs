@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proximity_domain::app::AppClass;
+use proximity_domain::ids::Vmid;
+use proximity_domain::names::NodeName;
 use proximity_domain::plan::{Act, Change, Plan};
+use proximity_domain::preflight::RightsFacts;
 use proximity_domain::token_purpose::TokenPurpose;
 use proximity_pve::access::Privileges;
 use proximity_pve::privileges::{Entry, Need, Scope, TABLE};
@@ -83,6 +86,37 @@ pub(super) async fn look(
     }
 }
 
+/// What the tokens of this host hold of what it needs to make and start a container of ours on this node.
+///
+/// # Errors
+/// It could not be read, or not in time.
+pub(in crate::commands) async fn to_make(
+    engine: &Engine,
+    host: &HostRecord,
+    node: &NodeName,
+    deadline: Deadline,
+) -> Result<RightsFacts, EngineError> {
+    let spot = Spot {
+        class: AppClass::Native,
+        vmid: None,
+        node: Some(node),
+    };
+    let wishes = needed_for(MAKES.to_vec(), &spot, host);
+    let asked: BTreeSet<Asked> = wishes.iter().map(|wish| wish.asked.clone()).collect();
+    let held = held(engine, host, asked, deadline).await?;
+    let (mut needed, mut lacks) = (BTreeSet::new(), BTreeSet::new());
+    for wish in &wishes {
+        needed.insert(wish.text());
+        if !held.get(&wish.asked).is_some_and(|held| wish.is_met(held)) {
+            lacks.insert(wish.text());
+        }
+    }
+    Ok(RightsFacts {
+        needed: needed.len(),
+        lacks: lacks.into_iter().collect(),
+    })
+}
+
 /// Whose rights are asked for, and on which path.
 type Asked = (TokenPurpose, String);
 
@@ -92,6 +126,34 @@ struct Wish {
     any_of: Vec<&'static str>,
 }
 
+impl Wish {
+    fn is_met(&self, held: &Privileges) -> bool {
+        self.any_of.iter().any(|privilege| held.contains(privilege))
+    }
+
+    /// `privilege on path`.
+    fn text(&self) -> String {
+        format!("{} on {}", self.any_of.join("|"), self.asked.1)
+    }
+}
+
+/// The container that calls are about, or are to make.
+struct Spot<'c> {
+    class: AppClass,
+    vmid: Option<Vmid>,
+    node: Option<&'c NodeName>,
+}
+
+impl<'c> Spot<'c> {
+    fn of(change: &'c Change) -> Self {
+        Self {
+            class: change.class,
+            vmid: change.place.vmid,
+            node: change.place.node.as_ref(),
+        }
+    }
+}
+
 fn judge(change: &mut Change, wishes: Vec<Wish>, held: &BTreeMap<Asked, Privileges>) {
     let (mut lacks, mut is_unread) = (BTreeSet::new(), false);
     for wish in wishes {
@@ -99,8 +161,8 @@ fn judge(change: &mut Change, wishes: Vec<Wish>, held: &BTreeMap<Asked, Privileg
             is_unread = true;
             continue;
         };
-        if !wish.any_of.iter().any(|privilege| held.contains(privilege)) {
-            lacks.insert(format!("{} on {}", wish.any_of.join("|"), wish.asked.1));
+        if !wish.is_met(held) {
+            lacks.insert(wish.text());
         }
     }
     change.lacks = lacks.into_iter().collect();
@@ -140,11 +202,16 @@ fn of_update(change: &Change) -> Vec<Call> {
         .collect()
 }
 
-/// What these calls need on this host.
+/// What the calls of a change need on this host.
 fn wishes(change: &Change, host: &HostRecord) -> Vec<Wish> {
-    let is_adopted = change.class == AppClass::Adopted;
+    needed_for(calls(change), &Spot::of(change), host)
+}
+
+/// What these calls need on this host.
+fn needed_for(calls: Vec<Call>, spot: &Spot<'_>, host: &HostRecord) -> Vec<Wish> {
+    let is_adopted = spot.class == AppClass::Adopted;
     let mut all = Vec::new();
-    for (method, path, given) in calls(change) {
+    for (method, path, given) in calls {
         let is_it =
             |entry: &&Entry| entry.method == method && entry.path == path && entry.with.is_none();
         let Some(entry) = TABLE.iter().find(is_it) else {
@@ -156,13 +223,13 @@ fn wishes(change: &Change, host: &HostRecord) -> Vec<Wish> {
         let needs = entry.needs.iter().filter(|need| {
             need.given.is_empty() || need.given.iter().any(|name| given.contains(name))
         });
-        all.extend(needs.filter_map(|need| wish(need, purpose, change, host)));
+        all.extend(needs.filter_map(|need| wish(need, purpose, spot, host)));
     }
     all
 }
 
-fn wish(need: &Need, purpose: TokenPurpose, change: &Change, host: &HostRecord) -> Option<Wish> {
-    let path = path(*need.on.first()?, change, host)?;
+fn wish(need: &Need, purpose: TokenPurpose, spot: &Spot<'_>, host: &HostRecord) -> Option<Wish> {
+    let path = path(*need.on.first()?, spot, host)?;
     let others = need.or.iter().map(|privilege| privilege.as_str());
     Some(Wish {
         asked: (purpose, path),
@@ -173,14 +240,13 @@ fn wish(need: &Need, purpose: TokenPurpose, change: &Change, host: &HostRecord) 
 }
 
 /// The path of a scope. Guests of ours are reached through their pool, if there is one.
-fn path(scope: Scope, change: &Change, host: &HostRecord) -> Option<String> {
+fn path(scope: Scope, spot: &Spot<'_>, host: &HostRecord) -> Option<String> {
     match scope {
         Scope::Everything | Scope::Access => Some(scope.pattern().to_owned()),
         Scope::Guest | Scope::Pool => {
             let pool = host.pool.as_ref();
-            let pool = pool.filter(|_| change.class == AppClass::Native);
-            let vmid = change.place.vmid;
-            Some(match (pool, vmid) {
+            let pool = pool.filter(|_| spot.class == AppClass::Native);
+            Some(match (pool, spot.vmid) {
                 (Some(pool), _) => format!("/pool/{pool}"),
                 (None, Some(vmid)) => format!("/vms/{vmid}"),
                 (None, None) => "/vms".to_owned(),
@@ -189,10 +255,7 @@ fn path(scope: Scope, change: &Change, host: &HostRecord) -> Option<String> {
         Scope::Storage => Some(format!("/storage/{}", host.storage)),
         Scope::TemplateStorage => Some(format!("/storage/{}", host.template_storage)),
         Scope::Bridge => Some(format!("/sdn/zones/localnetwork/{}", host.bridge)),
-        Scope::Node => {
-            let node = change.place.node.as_ref();
-            node.map(|node| format!("/nodes/{node}"))
-        }
+        Scope::Node => spot.node.map(|node| format!("/nodes/{node}")),
         Scope::BackupStorage => None,
     }
 }

@@ -1,0 +1,443 @@
+//! The pre-flight of a deploy: everything that decides whether an app can be made, held against what it needs, in numbers.
+//!
+//! Pure: whoever asks brings what was read just now. The rules of placement are those of [`crate::place`], so that a
+//! pre-flight and a deploy cannot judge the same nodes differently. What could not be read is said so; it is never counted.
+
+mod nodes;
+
+use std::fmt;
+
+use crate::names::Hostname;
+use crate::place::{Need, NoPlace, NodeCapacity, place};
+use crate::ports::PortRange;
+
+/// What a line is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum What {
+    /// The host name: whether it is free.
+    Name,
+    /// Where the app would go.
+    Place,
+    /// A host entry as a whole.
+    Host,
+    /// A node as a whole.
+    Node,
+    /// Memory of a node.
+    Memory,
+    /// CPU threads of a node.
+    Cores,
+    /// Room on the storage for root file systems.
+    Storage,
+    /// The OS template.
+    Template,
+    /// The bridge.
+    Bridge,
+    /// The way into containers of a node.
+    Ssh,
+    /// Public ports that are free.
+    PublicPorts,
+    /// Internal ports that are free.
+    InternalPorts,
+    /// Privileges of the host's tokens.
+    Rights,
+    /// Name servers that the container is given.
+    NameServers,
+}
+
+impl What {
+    /// Every one there is.
+    pub const ALL: [Self; 14] = [
+        Self::Name,
+        Self::Place,
+        Self::Host,
+        Self::Node,
+        Self::Memory,
+        Self::Cores,
+        Self::Storage,
+        Self::Template,
+        Self::Bridge,
+        Self::Ssh,
+        Self::PublicPorts,
+        Self::InternalPorts,
+        Self::Rights,
+        Self::NameServers,
+    ];
+
+    /// As it is told, `snake_case`.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Place => "place",
+            Self::Host => "host",
+            Self::Node => "node",
+            Self::Memory => "memory",
+            Self::Cores => "cores",
+            Self::Storage => "storage",
+            Self::Template => "template",
+            Self::Bridge => "bridge",
+            Self::Ssh => "ssh",
+            Self::PublicPorts => "public_ports",
+            Self::InternalPorts => "internal_ports",
+            Self::Rights => "rights",
+            Self::NameServers => "name_servers",
+        }
+    }
+}
+
+/// What a line comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// It is enough.
+    Ok,
+    /// It is not, or not known, and the deploy goes on all the same.
+    Warn,
+    /// A deploy would be refused.
+    Stop,
+}
+
+impl Verdict {
+    /// As it is told.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// A figure, or a name where there is nothing to count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Amount {
+    /// So many of the line's unit.
+    Number(u64),
+    /// A name, or a state in one word.
+    Text(String),
+}
+
+impl Amount {
+    fn text(text: impl fmt::Display) -> Self {
+        Self::Text(text.to_string())
+    }
+
+    fn count(count: usize) -> Self {
+        Self::Number(u64::try_from(count).unwrap_or(u64::MAX))
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// What it is about.
+    pub what: What,
+    /// `host/node` or a host entry; `None` = the installation.
+    pub place: Option<String>,
+    /// As read just now; `None` = not read, and `note` says why.
+    pub has: Option<Amount>,
+    /// What the app needs of it.
+    pub wants: Option<Amount>,
+    /// Of the numbers, e.g. `MiB`.
+    pub unit: Option<&'static str>,
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// The code that a deploy is refused with for it.
+    pub code: Option<&'static str>,
+    /// What is to be said of it, one sentence; empty if the figures say it all.
+    pub note: String,
+}
+
+impl Line {
+    fn new(what: What, verdict: Verdict) -> Self {
+        Self {
+            what,
+            place: None,
+            has: None,
+            wants: None,
+            unit: None,
+            verdict,
+            code: None,
+            note: String::new(),
+        }
+    }
+}
+
+/// What was read, or why it was not.
+pub type Reading<T> = Result<T, String>;
+
+/// A node as placement sees it, with the names of what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// What placement judges.
+    pub capacity: NodeCapacity,
+    /// The newest template of the name that is wanted, as a volume.
+    pub template: Option<String>,
+    /// The storage that was looked for.
+    pub storage: String,
+    /// The bridge that was looked for.
+    pub bridge: String,
+}
+
+/// A host entry that could not be asked at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unasked {
+    /// Its label.
+    pub host: String,
+    /// Stable code of what went wrong.
+    pub code: &'static str,
+    /// What went wrong.
+    pub why: String,
+}
+
+/// The ports of one side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortFacts {
+    /// From, to.
+    pub range: PortRange,
+    /// To give out now.
+    pub free: usize,
+    /// Of apps that are gone, not given out yet.
+    pub resting: usize,
+}
+
+/// What the tokens hold of what making a container needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RightsFacts {
+    /// How many privileges, each on its path, are needed.
+    pub needed: usize,
+    /// `privilege on path` of those that are not held.
+    pub lacks: Vec<String>,
+}
+
+/// What was read at the place that would be chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceFacts {
+    /// What the tokens of its host may do.
+    pub rights: Reading<RightsFacts>,
+    /// Its name servers, in order: Proxmox VE writes them into a container that has none of its own.
+    pub name_servers: Reading<Vec<String>>,
+}
+
+/// Everything a pre-flight judges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The host name that is asked for.
+    pub hostname: Hostname,
+    /// Another live app has it.
+    pub taken: bool,
+    /// What the app needs of a node.
+    pub need: Need,
+    /// The nodes that are in question, in the order of placement.
+    pub nodes: Vec<NodeFacts>,
+    /// Hosts that are passed over because they could not be asked.
+    pub unasked: Vec<Unasked>,
+    /// Public ports.
+    pub public: PortFacts,
+    /// Internal ports.
+    pub internal: PortFacts,
+    /// Of the place that [`Facts::chosen`] gives; `None` if there is none.
+    pub at_place: Option<PlaceFacts>,
+}
+
+impl Facts {
+    /// The place in `nodes` of the one that a deploy would take now.
+    ///
+    /// # Errors
+    /// [`NoPlace`], with what each node lacks.
+    pub fn chosen(&self) -> Result<usize, NoPlace> {
+        let nodes = self.nodes.iter();
+        let capacities: Vec<NodeCapacity> = nodes.map(|node| node.capacity.clone()).collect();
+        place(&capacities, &self.need)
+    }
+}
+
+/// What a pre-flight comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// Everything that was looked at: what concerns the app, then each node, then the place that would be chosen.
+    pub lines: Vec<Line>,
+}
+
+impl Judgement {
+    /// Nothing that was read speaks against a deploy.
+    #[must_use]
+    pub fn is_deployable(&self) -> bool {
+        self.lines.iter().all(|line| line.verdict != Verdict::Stop)
+    }
+}
+
+/// Judges what was read.
+#[must_use]
+pub fn judge(facts: &Facts) -> Judgement {
+    let chosen = facts.chosen();
+    let mut lines = vec![name(facts)];
+    lines.push(ports(What::PublicPorts, facts.public));
+    lines.push(ports(What::InternalPorts, facts.internal));
+    lines.push(where_to(facts, &chosen));
+    // What one node lacks stops nothing while another one has it all.
+    let lacking = match &chosen {
+        Ok(_) => Verdict::Warn,
+        Err(_) => Verdict::Stop,
+    };
+    for host in &facts.unasked {
+        lines.push(Line {
+            place: Some(host.host.clone()),
+            code: Some(host.code),
+            note: format!("could not be asked: {}", host.why),
+            ..Line::new(What::Host, lacking)
+        });
+    }
+    for node in &facts.nodes {
+        lines.extend(nodes::lines(node, &facts.need, lacking));
+    }
+    if let (Ok(chosen), Some(at_place)) = (&chosen, &facts.at_place) {
+        let place = facts.nodes.get(*chosen).map(nodes::place_of);
+        lines.push(rights(place.clone(), &at_place.rights));
+        lines.push(name_servers(place, &at_place.name_servers));
+    }
+    Judgement { lines }
+}
+
+fn name(facts: &Facts) -> Line {
+    let hostname = &facts.hostname;
+    let wants = Some(Amount::text(hostname));
+    match facts.taken {
+        true => Line {
+            has: Some(Amount::text("taken")),
+            wants,
+            code: Some("hostname_taken"),
+            note: format!("the host name {hostname} is taken by another app"),
+            ..Line::new(What::Name, Verdict::Stop)
+        },
+        false => Line {
+            has: Some(Amount::text("free")),
+            wants,
+            ..Line::new(What::Name, Verdict::Ok)
+        },
+    }
+}
+
+fn ports(what: What, facts: PortFacts) -> Line {
+    let PortRange { first, last } = facts.range;
+    let resting = match facts.resting {
+        0 => String::new(),
+        resting => format!(", {resting} more rest"),
+    };
+    let is_out = facts.free == 0;
+    let verdict = if is_out { Verdict::Stop } else { Verdict::Ok };
+    Line {
+        has: Some(Amount::count(facts.free)),
+        wants: Some(Amount::Number(1)),
+        unit: Some("ports"),
+        code: is_out.then_some("ports_exhausted"),
+        note: format!("of {first} to {last}{resting}"),
+        ..Line::new(what, verdict)
+    }
+}
+
+fn where_to(facts: &Facts, chosen: &Result<usize, NoPlace>) -> Line {
+    let wants = Some(Amount::text("a node that has it all"));
+    match chosen {
+        Ok(at) => Line {
+            has: facts.nodes.get(*at).map(nodes::place_of).map(Amount::Text),
+            wants,
+            note: "the one with the most free memory of those that have it all".to_owned(),
+            ..Line::new(What::Place, Verdict::Ok)
+        },
+        Err(none) => {
+            let unasked = facts.unasked.first().filter(|_| facts.nodes.is_empty());
+            Line {
+                has: Some(Amount::text("none")),
+                wants,
+                code: Some(unasked.map_or_else(|| none.code(), |host| host.code)),
+                note: unasked.map_or_else(|| none.to_string(), |host| host.why.clone()),
+                ..Line::new(What::Place, Verdict::Stop)
+            }
+        }
+    }
+}
+
+fn rights(place: Option<String>, read: &Reading<RightsFacts>) -> Line {
+    let line = match read {
+        Err(why) => unread(What::Rights, why),
+        Ok(rights) => {
+            let lacks = rights.lacks.len();
+            let is_short = lacks > 0;
+            let verdict = if is_short { Verdict::Stop } else { Verdict::Ok };
+            Line {
+                has: Some(Amount::count(rights.needed.saturating_sub(lacks))),
+                wants: Some(Amount::count(rights.needed)),
+                code: is_short.then_some("token_too_narrow"),
+                note: match is_short {
+                    true => format!("lacks {}", rights.lacks.join(", ")),
+                    false => String::new(),
+                },
+                ..Line::new(What::Rights, verdict)
+            }
+        }
+    };
+    Line {
+        place,
+        unit: Some("privileges"),
+        ..line
+    }
+}
+
+/// A container without name servers finds no packages. One that is told to ask itself neither: the node's loopback address is
+/// its own inside.
+fn name_servers(place: Option<String>, read: &Reading<Vec<String>>) -> Line {
+    let is_itself = |server: &String| {
+        let address: Result<std::net::IpAddr, _> = server.parse();
+        address.is_ok_and(|address| address.is_loopback())
+    };
+    let line = match read {
+        Err(why) => unread(What::NameServers, why),
+        Ok(servers) => {
+            let useful = servers.iter().filter(|server| !is_itself(server)).count();
+            let note = match (servers.is_empty(), useful) {
+                (true, _) => "the node has no name servers to hand on".to_owned(),
+                (false, 0) => format!(
+                    "the node asks itself ({}), which leads a container to its own loopback address",
+                    servers.join(", ")
+                ),
+                (false, _) => servers.join(", "),
+            };
+            let verdict = match useful {
+                0 => Verdict::Warn,
+                _ => Verdict::Ok,
+            };
+            Line {
+                has: Some(Amount::count(useful)),
+                wants: Some(Amount::Number(1)),
+                note,
+                ..Line::new(What::NameServers, verdict)
+            }
+        }
+    };
+    Line {
+        place,
+        unit: Some("servers"),
+        ..line
+    }
+}
+
+/// Nothing was read, and so nothing is known.
+fn unread(what: What, why: &str) -> Line {
+    Line {
+        note: format!("could not be read: {why}"),
+        ..Line::new(what, Verdict::Warn)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! `POST /api/apps/preflight`: what a deploy would find, in numbers. Clusters are read, and nothing is made or promised.
+//!
+//! The request is taken apart, the nodes are looked at and the place is chosen by the very functions of [`Engine::create_app`].
+//! What is asked beyond that is read at the place that was chosen: the rights of the host's tokens and the node's name servers.
+
+use proximity_domain::create::Refusal;
+use proximity_domain::names::{Hostname, NodeName};
+use proximity_domain::place;
+use proximity_domain::preflight::{
+    Facts, Line, NodeFacts, PlaceFacts, PortFacts, Reading, Unasked, Verdict, What, judge,
+};
+use proximity_store::records::HostRecord;
+
+use super::create_app::{CreateApp, Seen, invalid_name, no_node, upstream};
+use super::deadline::{Deadline, no_time};
+use super::plan::to_make;
+use super::ports::RangeView;
+use crate::engine::Engine;
+use crate::error::{EngineError, TOO_NARROW_HINT, no_place_row};
+use crate::nodes::Promises;
+use crate::store_errors::ports_hint;
+
+/// What a deploy would find now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preflight {
+    /// Nothing that was read speaks against it.
+    pub deployable: bool,
+    /// Host name as it was asked for.
+    pub hostname: String,
+    /// Label of the host entry, and node, that would be taken now; `None` if there is none.
+    pub place: Option<(String, String)>,
+    /// Everything that was looked at.
+    pub lines: Vec<PreflightLine>,
+}
+
+/// One thing that was looked at, with the next step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreflightLine {
+    /// What was read, and what it comes to.
+    pub line: Line,
+    /// What to do about it; empty where nothing is to be done.
+    pub hint: String,
+}
+
+impl Engine {
+    /// Looks at everything that decides whether this app can be made, and makes nothing: no record, no port, no promise.
+    ///
+    /// A moment later it may be otherwise; a deploy judges anew. What could not be read is a line that says so.
+    ///
+    /// # Errors
+    /// The request itself is wrong, as [`Engine::create_app`] refuses it: names, settings, figures, host, node. The database's.
+    pub async fn preflight(&self, request: CreateApp) -> Result<Preflight, EngineError> {
+        let deadline = Deadline::of_request();
+        let hostname = request.hostname.parse::<Hostname>();
+        let hostname = hostname.map_err(|e| invalid_name(&e))?;
+        let wanted = self.wanted(&request)?;
+        let hosts = self.candidate_hosts(request.host.as_deref()).await?;
+        let taken = self.store().app_by_hostname(hostname.as_str()).await?;
+        let seen = self
+            .see_all(&hosts, &wanted, request.node.as_deref())
+            .await;
+        let promised = Promises::read(self.store()).await?;
+        let seen = Seen::of(&hosts, seen, &promised, request.node.as_deref());
+        if seen.nodes.is_empty() && seen.out.is_empty() {
+            return Err(no_node(request.node.as_deref()));
+        }
+        let [public, internal] = self.free_ports().await?;
+        let chosen = place::place(&seen.nodes, &wanted.need).ok();
+        let at = chosen.and_then(|at| Some((*seen.owners.get(at)?, seen.nodes.get(at)?)));
+        let place = at.map(|(host, node)| (host.label.to_string(), node.node.to_string()));
+        let at_place = match at {
+            Some((host, node)) => Some(self.at_place(host, &node.node, deadline).await),
+            None => None,
+        };
+        let facts = Facts {
+            hostname,
+            taken: taken.is_some(),
+            need: wanted.need,
+            unasked: unasked(&seen.out),
+            nodes: nodes(&seen),
+            public: port_facts(public),
+            internal: port_facts(internal),
+            at_place,
+        };
+        let judged = judge(&facts);
+        let lines = judged.lines.iter().map(|line| PreflightLine {
+            hint: hint(line, &facts, &seen.out),
+            line: line.clone(),
+        });
+        Ok(Preflight {
+            deployable: judged.is_deployable(),
+            hostname: request.hostname,
+            place,
+            lines: lines.collect(),
+        })
+    }
+
+    /// What only the place that was chosen is asked.
+    async fn at_place(
+        &self,
+        host: &HostRecord,
+        node: &NodeName,
+        deadline: Deadline,
+    ) -> PlaceFacts {
+        let rights = to_make(self, host, node, deadline).await;
+        PlaceFacts {
+            rights: rights.map_err(|e| e.to_string()),
+            name_servers: self.name_servers(host, node, deadline).await,
+        }
+    }
+
+    async fn name_servers(
+        &self,
+        host: &HostRecord,
+        node: &NodeName,
+        deadline: Deadline,
+    ) -> Reading<Vec<String>> {
+        let cluster = self.inner.clusters.get(host.id).await;
+        let cluster = cluster.map_err(|e| e.to_string())?;
+        let told = deadline.hold(cluster.read().node_dns(node)).await;
+        let label = host.label.as_str();
+        let late = || no_time(label, "its name servers are not known").to_string();
+        let told = told.ok_or_else(late)?;
+        told.map(|dns| dns.servers())
+            .map_err(|e| upstream(label, &e).to_string())
+    }
+}
+
+/// Each node with the names of what it was asked for.
+fn nodes(seen: &Seen<'_>) -> Vec<NodeFacts> {
+    let of = seen.nodes.iter().zip(&seen.owners).zip(&seen.templates);
+    of.map(|((capacity, host), template)| NodeFacts {
+        capacity: capacity.clone(),
+        template: template.clone(),
+        storage: host.storage.to_string(),
+        bridge: host.bridge.to_string(),
+    })
+    .collect()
+}
+
+fn unasked(out: &[(&HostRecord, EngineError)]) -> Vec<Unasked> {
+    out.iter()
+        .map(|(host, e)| Unasked {
+            host: host.label.to_string(),
+            code: e.code(),
+            why: e.to_string(),
+        })
+        .collect()
+}
+
+fn port_facts(view: RangeView) -> PortFacts {
+    PortFacts {
+        range: view.range,
+        free: view.free,
+        resting: view.resting,
+    }
+}
+
+/// The next step of the refusal that a deploy would get for this line.
+fn hint(line: &Line, facts: &Facts, out: &[(&HostRecord, EngineError)]) -> String {
+    let Some(code) = line.code.filter(|_| line.verdict != Verdict::Ok) else {
+        return String::new();
+    };
+    match line.what {
+        What::Name => EngineError::from(Refusal::HostnameTaken(facts.hostname.clone())).hint(),
+        What::PublicPorts => ports_hint(facts.public.resting > 0).to_owned(),
+        What::InternalPorts => ports_hint(facts.internal.resting > 0).to_owned(),
+        What::Rights => TOO_NARROW_HINT.to_owned(),
+        What::Host => {
+            let is_it = |(host, _): &&(&HostRecord, EngineError)| {
+                line.place.as_deref() == Some(host.label.as_str())
+            };
+            let refused = out.iter().find(is_it);
+            refused.map_or_else(String::new, |(_, e)| e.hint())
+        }
+        What::Place if facts.nodes.is_empty() => {
+            out.first().map_or_else(String::new, |(_, e)| e.hint())
+        }
+        What::Place
+        | What::Node
+        | What::Memory
+        | What::Cores
+        | What::Storage
+        | What::Template
+        | What::Bridge
+        | What::Ssh
+        | What::NameServers => no_place_row(code).hint.to_owned(),
+    }
+}
