@@ -103,6 +103,8 @@ pub struct Host {
     pub vmids: Option<String>,
     /// Nodes that get no new apps.
     pub excluded_nodes: Vec<String>,
+    /// A deploy downloads an OS template through Proxmox VE where it is missing.
+    pub fetch_templates: bool,
     /// Nodes the cluster was ever seen to have; a listing without one of them is not complete.
     pub known_nodes: Vec<String>,
     /// Version of PVE as read last.
@@ -128,6 +130,9 @@ pub struct ChangeHost {
     /// All nodes that get no new apps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excluded_nodes: Option<Vec<String>>,
+    /// Whether a deploy downloads an OS template through Proxmox VE where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch_templates: Option<bool>,
 }
 
 /// Body of `PUT /api/proxmox/hosts/{id}/nodes/{node}/ssh`.

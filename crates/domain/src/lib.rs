@@ -45,6 +45,7 @@ pub mod rollback;
 pub mod saga;
 pub mod sockets;
 pub mod source;
+pub mod template;
 pub mod time;
 pub mod token_purpose;
 pub mod told;

@@ -1,4 +1,5 @@
-//! Where a new guest goes: the online node with the most free memory that has everything it needs.
+//! Where a new guest goes: the online node with the most free memory that has everything it needs, the template before one that
+//! would download it first.
 //!
 //! Pure: whoever asks brings the nodes as read just now, and what deploys under way have been promised there.
 
@@ -52,6 +53,8 @@ pub struct Figures {
     pub has_bridge: bool,
     /// The template is there.
     pub has_template: bool,
+    /// It is not, and the node can download it.
+    pub offers_template: bool,
 }
 
 /// The host entry's storage, as one node sees it.
@@ -249,8 +252,8 @@ pub fn sentence(lacks: &[Lack]) -> String {
     texts.join(" and ")
 }
 
-/// The place in `nodes` of the one that takes the guest: of those that lack nothing, the one with the most free memory after
-/// all promises; of equal ones the first by host and name.
+/// The place in `nodes` of the one that takes the guest: of those that lack nothing, one that has the template before one that
+/// would download it; of those the one with the most free memory after all promises; of equal ones the first by host and name.
 ///
 /// # Errors
 /// [`NoPlace`], with what each node lacks.
@@ -262,8 +265,10 @@ pub fn place(nodes: &[NodeCapacity], need: &Need) -> Result<usize, NoPlace> {
         .collect();
     let fitting = judged.iter().filter(|(_, _, lacks)| lacks.is_empty());
     let best = fitting.max_by(|(_, a, _), (_, b, _)| {
+        let by_template = has_template(a).cmp(&has_template(b));
         let by_memory = spare_mib(a).cmp(&spare_mib(b));
-        by_memory.then_with(|| (&b.host, &b.node).cmp(&(&a.host, &a.node)))
+        let by_both = by_template.then(by_memory);
+        by_both.then_with(|| (&b.host, &b.node).cmp(&(&a.host, &a.node)))
     });
     match best {
         Some((i, _, _)) => Ok(*i),
@@ -275,6 +280,10 @@ pub fn place(nodes: &[NodeCapacity], need: &Need) -> Result<usize, NoPlace> {
                 .collect(),
         }),
     }
+}
+
+fn has_template(node: &NodeCapacity) -> bool {
+    matches!(&node.state, NodeState::Up(figures) if figures.has_template)
 }
 
 /// Free memory after all promises, MiB.
@@ -311,7 +320,7 @@ pub fn lacks(node: &NodeCapacity, need: &Need) -> Vec<Lack> {
     if figures.cpus < asked.cores {
         lacks.push(Lack::Cores { has: figures.cpus });
     }
-    if !figures.has_template {
+    if !figures.has_template && !figures.offers_template {
         lacks.push(Lack::Template(need.template.clone()));
     }
     lacks.extend(storage_lack(

@@ -22,6 +22,7 @@ fn figures(free_memory_mib: u64) -> Figures {
         storage: StorageState::Usable { free_gib: 50 },
         has_bridge: true,
         has_template: true,
+        offers_template: false,
     }
 }
 
@@ -73,6 +74,22 @@ fn a_node_whose_ssh_is_not_known_takes_only_what_is_not_set_up_inside() {
             .ends_with("home/a has no SSH entry, and the app is set up inside its container"),
         "{none}"
     );
+}
+
+#[test]
+fn a_node_that_would_download_the_template_comes_after_those_that_have_it() {
+    let offering = with(|figures| {
+        figures.has_template = false;
+        figures.offers_template = true;
+    });
+    let beside = [offering.clone(), node("b", 600)];
+    assert_eq!(place(&beside, &need()), Ok(1));
+    let full = [offering.clone(), node("b", 100)];
+    assert_eq!(place(&full, &need()), Ok(0));
+    assert!(lacks(&offering, &need()).is_empty());
+    let bare = with(|figures| figures.has_template = false);
+    let missing = place(&[bare], &need()).unwrap_err();
+    assert_eq!(missing.code(), "template_missing");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::at_work::{AtWork, InFlight};
 use crate::catalog::Catalog;
 use crate::cluster::Clusters;
 use crate::commands::HelperProgram;
+use crate::fetching::Fetching;
 use crate::housekeeping::TIDY_EVERY;
 use crate::janitor::{JANITOR_EVERY, Janitor};
 use crate::reconcile::Reconciler;
@@ -167,6 +168,8 @@ pub(crate) struct Inner {
     pub(crate) doctor: tokio::sync::Mutex<()>,
     /// Held from reading what is promised to the commit of a new promise.
     pub(crate) placing: tokio::sync::Mutex<()>,
+    /// Whose turn it is to bring an OS template.
+    pub(crate) fetching: Fetching,
     /// Rung when there is something to claim.
     pub(crate) bell: Notify,
     /// Is told how long each plan took.
@@ -211,6 +214,7 @@ impl Engine {
                 helper_changes: tokio::sync::Mutex::default(),
                 doctor: tokio::sync::Mutex::default(),
                 placing: tokio::sync::Mutex::default(),
+                fetching: Fetching::default(),
                 bell: Notify::new(),
                 plans_told: Told::default(),
                 changes_told: Told::default(),

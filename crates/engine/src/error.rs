@@ -516,7 +516,7 @@ pub(crate) fn no_place_row(code: &'static str) -> ErrorRow {
         "memory_short" => "ask for less memory, wait for the deploys under way, or stop something",
         "cores_above_node" => "ask for fewer cores, or add a node that has more",
         "template_missing" => {
-            "download it in PVE: node, storage, CT Templates, Templates (or pveam download STORAGE NAME)"
+            "download it in PVE: node, storage, CT Templates, Templates (or pveam download STORAGE NAME); a deploy does it where PVE offers one, the token may (Datastore.AllocateTemplate on the storage), and proximity hosts set LABEL --fetch-templates yes"
         }
         "storage_missing" => {
             "look at the storage in PVE (Datacenter, Storage): it must be active and hold containers; the token that looks sees it with Datastore.Audit on /storage/NAME"

@@ -11,6 +11,7 @@ pub mod commands;
 mod denied;
 pub mod engine;
 pub mod error;
+mod fetching;
 pub mod housekeeping;
 mod mask;
 mod nodes;

@@ -12,13 +12,14 @@ use futures::{StreamExt, stream};
 use proximity_domain::ids::HostId;
 use proximity_domain::names::NodeName;
 use proximity_domain::place::{Figures, NodeCapacity, NodeState, StorageState};
+use proximity_domain::template::{by_version, newest};
 use proximity_pve::client::ReadClient;
 use proximity_pve::cluster::ClusterNode;
 use proximity_pve::error::Error as PveError;
 use proximity_pve::storage::{Content, Storage};
 use proximity_store::Store;
 use proximity_store::error::StoreError;
-use proximity_store::records::HostRecord;
+use proximity_store::records::{HostRecord, HostToken};
 use tokio::sync::watch;
 
 use crate::catalog::OsTemplate;
@@ -57,6 +58,8 @@ pub(crate) struct Told {
     pub(crate) has_bridge: bool,
     /// Templates on the host entry's template storage that match; all of them if none was asked for.
     pub(crate) templates: Vec<String>,
+    /// There is none that matches, and the node can download this file.
+    pub(crate) offer: Option<String>,
 }
 
 /// What is asked of a cluster's nodes.
@@ -282,6 +285,13 @@ async fn ask(
         }
         None => Vec::new(),
     };
+    let offer = match template {
+        Some(wanted) if templates.is_empty() => {
+            under_way.begins("aplinfo");
+            offer(read, host, node, wanted).await?
+        }
+        Some(_) | None => None,
+    };
     Ok(Told {
         pve_version: status.pve_version.as_deref().map(short_version),
         memory_bytes: status.memory.total_bytes,
@@ -293,7 +303,43 @@ async fn ask(
             .find(|s| s.name == host.storage && s.holds(Content::RootDir)),
         has_bridge: bridges.iter().any(|b| b.name == host.bridge && b.active),
         templates,
+        offer,
     })
+}
+
+/// The newest template of this name that PVE offers the node, if the host entry and the rights of its token let a deploy
+/// download it.
+pub(crate) async fn offer(
+    read: &ReadClient,
+    host: &HostRecord,
+    node: &NodeName,
+    template: &OsTemplate,
+) -> Result<Option<String>, PveError> {
+    if host.placement.templates_by_hand {
+        return Ok(None);
+    }
+    let offered = read.appliances(node).await?.into_iter();
+    let files = offered.map(|appliance| appliance.template);
+    let Some(file) = newest(files.filter(|file| template.matches(file))) else {
+        return Ok(None);
+    };
+    let may = may_fetch(read, host).await?;
+    Ok(may.then_some(file))
+}
+
+/// Whether the token that fetches templates may put one onto the host entry's storage for them.
+async fn may_fetch(read: &ReadClient, host: &HostRecord) -> Result<bool, PveError> {
+    let id = |token: &Option<HostToken>| token.as_ref().map(|token| token.id.clone());
+    let tokens = &host.purpose_tokens;
+    let fetches = id(&tokens.images).unwrap_or_else(|| host.token_id.clone());
+    let looks = id(&tokens.observe).unwrap_or_else(|| host.token_id.clone());
+    let path = format!("/storage/{}", host.template_storage);
+    let told = match fetches == looks {
+        true => read.permissions(Some(&path)).await?,
+        false => read.permissions_of(&fetches, Some(&path)).await?,
+    };
+    let held = told.get(&path);
+    Ok(held.is_some_and(|held| held.contains("Datastore.AllocateTemplate")))
 }
 
 /// `pve-manager/9.2.11/14a22df` → `9.2.11`.
@@ -305,7 +351,7 @@ fn short_version(text: &str) -> String {
     }
 }
 
-/// Matching templates on the host entry's template storage of one node, by name.
+/// Matching templates on the host entry's template storage of one node, the newest last.
 pub(crate) async fn templates(
     read: &ReadClient,
     host: &HostRecord,
@@ -321,7 +367,7 @@ pub(crate) async fn templates(
         .map(|row| row.volid.to_string())
         .filter(|volid| template.matches(volid))
         .collect();
-    found.sort();
+    found.sort_by(|a, b| by_version(a, b));
     Ok(found)
 }
 
@@ -330,6 +376,14 @@ impl NodeLook {
     pub(crate) fn newest_template(&self) -> Option<String> {
         match &self.told {
             Some(Ok(told)) => told.templates.last().cloned(),
+            Some(Err(_)) | None => None,
+        }
+    }
+
+    /// What would be downloaded first where there is none.
+    pub(crate) fn offer(&self) -> Option<String> {
+        match &self.told {
+            Some(Ok(told)) => told.offer.clone(),
             Some(Err(_)) | None => None,
         }
     }
@@ -376,6 +430,7 @@ impl Told {
             },
             has_bridge: self.has_bridge,
             has_template: !self.templates.is_empty(),
+            offers_template: self.offer.is_some(),
         }
     }
 }

@@ -101,6 +101,8 @@ pub struct HostPlacement {
     pub vmids: Option<VmidRange>,
     /// Nodes that get no new guests.
     pub excluded_nodes: Vec<NodeName>,
+    /// People download OS templates; a deploy fetches none that is missing.
+    pub templates_by_hand: bool,
 }
 
 /// One of PVE's API tokens.

@@ -182,6 +182,8 @@ pub struct NodeFacts {
     pub capacity: NodeCapacity,
     /// The newest template of the name that is wanted, as a volume.
     pub template: Option<String>,
+    /// There is none, and a deploy would first download this file.
+    pub offer: Option<String>,
     /// The storage that was looked for.
     pub storage: String,
     /// The bridge that was looked for.

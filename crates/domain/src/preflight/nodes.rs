@@ -118,9 +118,14 @@ fn template(node: &NodeFacts, figures: &Figures, need: &Need) -> Line {
         (None, true) => Amount::text("there"),
         (None, false) => Amount::text("none"),
     };
+    let note = match &node.offer {
+        Some(file) => format!("a deploy downloads {file} first"),
+        None => String::new(),
+    };
     Line {
         has: Some(has),
         wants: Some(Amount::text(&need.template)),
+        note,
         ..Line::new(What::Template, Verdict::Ok)
     }
 }

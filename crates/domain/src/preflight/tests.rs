@@ -16,6 +16,7 @@ fn node(name: &str, free_memory_mib: u64) -> NodeFacts {
                 storage: StorageState::Usable { free_gib: 50 },
                 has_bridge: true,
                 has_template: true,
+                offers_template: false,
             }),
             excluded: false,
             shut: false,
@@ -23,6 +24,7 @@ fn node(name: &str, free_memory_mib: u64) -> NodeFacts {
             promised_disk_gib: 0,
         },
         template: Some("local:vztmpl/debian-12_1.tar.zst".to_owned()),
+        offer: None,
         storage: "fast".to_owned(),
         bridge: "vmbr0".to_owned(),
     }
@@ -180,6 +182,25 @@ fn a_template_that_is_missing_and_a_node_without_ssh_have_their_codes() {
     );
     let ssh = told(&judged, What::Ssh);
     assert!(ssh[0].ends_with("stop nodes_without_ssh"), "{ssh:?}");
+}
+
+#[test]
+fn a_template_that_is_downloaded_first_is_said_and_stops_nothing() {
+    let mut offering = changed(|figures| {
+        figures.has_template = false;
+        figures.offers_template = true;
+    });
+    offering.template = None;
+    offering.offer = Some("debian-12_2.tar.zst".to_owned());
+    let judged = judge(&facts(vec![offering]));
+    assert!(judged.is_deployable());
+    assert_eq!(
+        told(&judged, What::Template),
+        ["home/pve1 none/debian-12 ok -"]
+    );
+    let line = judged.lines.iter().find(|line| line.what == What::Template);
+    let note = "a deploy downloads debian-12_2.tar.zst first";
+    assert_eq!(line.unwrap().note, note);
 }
 
 /// Nothing that was not read is a figure.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::catalog::{CatalogEntry, ResolvedRecipe};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::nodes::{NodeLook, Promises, Question, look, templates};
+use crate::nodes::{NodeLook, Promises, Question, look, offer, templates};
 use crate::saga::{Cx, StepError, StepResult, pve_failure};
 
 /// A request for a new app.
@@ -218,6 +218,8 @@ pub(super) struct Seen<'h> {
     pub(super) owners: Vec<&'h HostRecord>,
     /// Of each of them the newest template of the name that is wanted.
     pub(super) templates: Vec<Option<String>>,
+    /// Of each of them the file that would be downloaded first.
+    pub(super) offers: Vec<Option<String>>,
     /// Hosts that could not be asked.
     pub(super) out: Vec<(&'h HostRecord, EngineError)>,
 }
@@ -234,6 +236,7 @@ impl<'h> Seen<'h> {
             nodes: Vec::new(),
             owners: Vec::new(),
             templates: Vec::new(),
+            offers: Vec::new(),
             out: Vec::new(),
         };
         for (host, seen) in hosts.iter().zip(seen) {
@@ -246,6 +249,7 @@ impl<'h> Seen<'h> {
                         all.nodes.push(look.capacity(host, promised));
                         all.owners.push(host);
                         all.templates.push(look.newest_template());
+                        all.offers.push(look.offer());
                     }
                 }
                 Err(e) => {
@@ -339,27 +343,45 @@ pub(crate) fn upstream(label: &str, error: &proximity_pve::error::Error) -> Engi
     }
 }
 
-/// The newest matching template on the app's node.
-pub(crate) async fn find_template(cx: &Cx) -> StepResult<String> {
+/// What a container is made from.
+pub(crate) struct FoundTemplate {
+    /// The volume, e.g. `local:vztmpl/debian-12-standard_12.12-1_amd64.tar.zst`.
+    pub(crate) volume: String,
+    /// It is not there yet: the file that PVE offers, which becomes it.
+    pub(crate) fetch: Option<String>,
+}
+
+/// The newest matching template on the app's node; where there is none, the newest that PVE offers, if a deploy may fetch it.
+pub(crate) async fn find_template(cx: &Cx) -> StepResult<FoundTemplate> {
     let entry = cx.engine.catalog().get(&cx.app.catalog_id).ok_or_else(|| {
         StepError::Failed(
             EngineError::from(Refusal::UnknownCatalogId(cx.app.catalog_id.clone())).failure(),
         )
     })?;
-    let found = templates(
-        cx.cluster.read(),
-        cx.cluster.host(),
-        &cx.app.node,
-        &entry.os_template,
-    )
-    .await
-    .map_err(|e| pve_failure("listing the templates", &e))?;
-    found.into_iter().next_back().ok_or_else(|| {
-        let missing = Refusal::TemplateMissing {
-            template: entry.os_template.to_string(),
-            node: cx.app.node.clone(),
-        };
-        let failure: Failure = EngineError::from(missing).failure();
-        StepError::Failed(failure)
-    })
+    let (read, host) = (cx.cluster.read(), cx.cluster.host());
+    let (node, wanted) = (&cx.app.node, &entry.os_template);
+    let found = templates(read, host, node, wanted)
+        .await
+        .map_err(|e| pve_failure("listing the templates", &e))?;
+    if let Some(volume) = found.into_iter().next_back() {
+        let fetch = None;
+        return Ok(FoundTemplate { volume, fetch });
+    }
+    let offered = offer(read, host, node, wanted)
+        .await
+        .map_err(|e| pve_failure("reading which templates PVE offers", &e))?;
+    match offered {
+        Some(file) => Ok(FoundTemplate {
+            volume: format!("{}:vztmpl/{file}", host.template_storage),
+            fetch: Some(file),
+        }),
+        None => {
+            let missing = Refusal::TemplateMissing {
+                template: wanted.to_string(),
+                node: node.clone(),
+            };
+            let failure: Failure = EngineError::from(missing).failure();
+            Err(StepError::Failed(failure))
+        }
+    }
 }

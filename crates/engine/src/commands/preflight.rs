@@ -128,10 +128,12 @@ impl Engine {
 
 /// Each node with the names of what it was asked for.
 fn nodes(seen: &Seen<'_>) -> Vec<NodeFacts> {
-    let of = seen.nodes.iter().zip(&seen.owners).zip(&seen.templates);
-    of.map(|((capacity, host), template)| NodeFacts {
+    let of = seen.nodes.iter().zip(&seen.owners);
+    let of = of.zip(&seen.templates).zip(&seen.offers);
+    of.map(|(((capacity, host), template), offer)| NodeFacts {
         capacity: capacity.clone(),
         template: template.clone(),
+        offer: offer.clone(),
         storage: host.storage.to_string(),
         bridge: host.bridge.to_string(),
     })

@@ -11,7 +11,7 @@ use super::step::{Halt, StepError};
 ///
 /// | where | shutdown | cancel |
 /// |---|---|---|
-/// | reading, pausing, waiting for an address, a page or a create task | at once | at once |
+/// | reading, pausing, waiting for an address, a page, a download or a create task | at once | at once |
 /// | waiting for a start, shutdown, stop or destroy task | at once | after the task |
 /// | waiting for a shutdown or stop whose answer was lost | at once | at once; the step's undo goes on waiting |
 /// | destroying, from its first read on | at once | before a call is prepared, or after the task |

@@ -10,6 +10,7 @@ mod crash;
 mod cut;
 mod deaths;
 mod executor;
+mod fetch;
 mod guards;
 mod late_destroy;
 mod look;

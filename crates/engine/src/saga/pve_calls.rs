@@ -193,10 +193,11 @@ impl Cx {
     /// Waits for a task; an unknown outcome is uncertain, never a failure.
     ///
     /// A cancel does not stop the task: PVE would leave a half made container or one half shut down. A create is awaited by
-    /// its undo, so the operation turns back at once; every other task is awaited first.
+    /// its undo, and a download of a template leaves nothing to undo, so the operation turns back at once; every other task is
+    /// awaited first.
     pub(crate) async fn await_task(&self, doing: &str, upid: &Upid) -> StepResult<TaskOutcome> {
-        let makes = ["vzcreate", "vzrestore"].contains(&upid.kind());
-        let _settling = (!makes).then(|| self.cuts.settle());
+        let is_let_go = ["vzcreate", "vzrestore", "download"].contains(&upid.kind());
+        let _settling = (!is_let_go).then(|| self.cuts.settle());
         let waited = self
             .cluster
             .watcher()

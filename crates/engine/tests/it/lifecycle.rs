@@ -3,7 +3,7 @@
 use proximity_domain::app::StatusLabel;
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::OperationState;
-use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::commands::{Action, ChangeHost, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_engine::error::ErrorKind;
 use proximity_engine::seams::Ingress;
@@ -346,6 +346,14 @@ async fn what_can_be_known_before_is_refused_before() {
         assert!(!error.hint().is_empty());
     }
     w.pve.meddle(|world| world.set_templates(Vec::new()));
+    let by_hand = ChangeHost {
+        fetch_templates: Some(false),
+        ..ChangeHost::default()
+    };
+    w.engine
+        .change_host(&w.actor, "lab", by_hand)
+        .await
+        .unwrap();
     assert_eq!(refused(beacon("a-1")).await.code(), "template_missing");
     assert_eq!(
         w.store.ports().await.unwrap().held.len(),

@@ -12,6 +12,7 @@ mod export;
 mod failures;
 mod generated;
 mod health;
+mod fetches;
 mod housekeeping;
 mod identity;
 mod learning;

@@ -131,6 +131,17 @@ pub(crate) struct HostsSet {
     /// Let new apps onto this node again; may be given several times
     #[arg(long, value_name = "NODE", group = "change")]
     pub(crate) include: Vec<String>,
+    /// Whether a deploy downloads an OS template through PVE where it is missing
+    #[arg(long, value_name = "YES|NO", group = "change", value_parser = yes_or_no)]
+    pub(crate) fetch_templates: Option<bool>,
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("write yes or no".to_owned()),
+    }
 }
 
 /// `proximity hosts forget-node`.

@@ -13,6 +13,7 @@ pub(crate) async fn set(context: &Context, args: HostsSet) -> Result<(), Failed>
     let mut body = ChangeHost {
         vmids: args.vmids.map(|range| (range != "pve").then_some(range)),
         excluded_nodes: None,
+        fetch_templates: args.fetch_templates,
     };
     if !args.exclude.is_empty() || !args.include.is_empty() {
         let mut excluded = client.host(&args.host).await?.excluded_nodes;
@@ -101,8 +102,12 @@ fn human(host: &Host) -> String {
         [] => "none".to_owned(),
         some => some.join(", "),
     };
+    let templates = match host.fetch_templates {
+        true => "downloaded by a deploy",
+        false => "left to people",
+    };
     format!(
-        "{}: VMIDs of new containers {vmids}; nodes excluded from new apps: {excluded}",
+        "{}: VMIDs of new containers {vmids}; nodes excluded from new apps: {excluded}; missing OS templates are {templates}",
         host.label
     )
 }

@@ -69,6 +69,7 @@ pub(crate) fn host(record: HostRecord) -> Host {
         template_storage: record.template_storage.into(),
         bridge: record.bridge.into(),
         vmids: record.placement.vmids.map(String::from),
+        fetch_templates: !record.placement.templates_by_hand,
         excluded_nodes: names(record.placement.excluded_nodes),
         known_nodes: names(record.known_nodes),
         pve_version: record.pve_version,

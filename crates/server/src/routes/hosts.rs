@@ -124,6 +124,7 @@ pub(crate) async fn change(
     let request = commands::ChangeHost {
         vmids: body.vmids,
         excluded_nodes: body.excluded_nodes,
+        fetch_templates: body.fetch_templates,
     };
     let engine = state.engine();
     let record = engine.change_host(caller.actor(), &name, request).await?;

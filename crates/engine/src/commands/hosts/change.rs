@@ -19,6 +19,8 @@ pub struct ChangeHost {
     pub vmids: Option<Option<String>>,
     /// All nodes that get no new containers.
     pub excluded_nodes: Option<Vec<String>>,
+    /// Whether a deploy downloads an OS template where it is missing.
+    pub fetch_templates: Option<bool>,
 }
 
 impl Engine {
@@ -40,6 +42,9 @@ impl Engine {
         }
         if let Some(names) = request.excluded_nodes {
             record.placement.excluded_nodes = excluded(&record, &names)?;
+        }
+        if let Some(fetches) = request.fetch_templates {
+            record.placement.templates_by_hand = !fetches;
         }
         self.store()
             .change_host(

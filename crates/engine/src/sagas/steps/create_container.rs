@@ -17,6 +17,7 @@ use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
 use super::destroy::{DOING as DESTROYING, Trace, half_created, remove_guest};
+use super::fetch_template::fetch;
 use super::reserve_vmid::{choose_vmid, new_guest};
 use super::unprotect::put_back;
 use crate::saga::{
@@ -44,11 +45,12 @@ enum Attempt {
 
 #[async_trait]
 impl StepAction for CreateContainer {
-    /// Finds the template now, so that a missing one is a clear refusal before anything is sent.
+    /// Finds the template now, or the one that is downloaded first, so that a missing one is a clear refusal before anything
+    /// is sent.
     async fn intend(&self, cx: &Cx) -> StepResult<Intent> {
-        let template = crate::commands::find_template(cx).await?;
+        let found = crate::commands::find_template(cx).await?;
         Ok(Intent {
-            value: json!({ "ostemplate": template, "taken": [] }),
+            value: json!({ "ostemplate": found.volume, "fetch": found.fetch, "taken": [] }),
             ..Intent::none()
         })
     }
@@ -57,6 +59,11 @@ impl StepAction for CreateContainer {
         #[cfg(any(feature = "crash-points", feature = "bug-switches"))]
         if crate::saga::forgets_creates() && (cx.fence.epoch.0 > 1 || crate::saga::is_twice()) {
             return create_once_more(cx, cx.must_have_guest().await?, intent).await;
+        }
+        if let (Some(file), Some(volume)) =
+            (intent["fetch"].as_str(), intent["ostemplate"].as_str())
+        {
+            fetch(cx, file, volume).await?;
         }
         let mut intent = intent.clone();
         loop {

@@ -5,6 +5,7 @@ pub(crate) mod capture;
 pub(crate) mod configuration;
 pub(crate) mod create_container;
 pub(crate) mod destroy;
+mod fetch_template;
 pub(crate) mod grow_disk;
 pub(crate) mod guest_output;
 mod guest_session;

@@ -168,6 +168,7 @@ impl Play {
             placement: HostPlacement {
                 vmids: VmidRange::new(vmid(u32::from(n) + 100), vmid(1000)).ok(),
                 excluded_nodes: vec![name("pve2")],
+                templates_by_hand: n.is_multiple_of(2),
             },
             known_nodes: vec![name("pve1"), name("pve2")],
             pve_version: format!("9.{n}"),

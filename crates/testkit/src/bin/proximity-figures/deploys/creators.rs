@@ -113,7 +113,7 @@ async fn one(sites: &[Site], lab: &Lab, vmid: u32, apart: bool) -> Result<Race> 
         let number = if apart { number } else { vmid };
         let only = ChangeHost {
             vmids: Some(Some(format!("{number}-{number}"))),
-            excluded_nodes: None,
+            ..ChangeHost::default()
         };
         site.client().change_host("lab", &only).await?;
     }
