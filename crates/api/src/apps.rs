@@ -33,6 +33,46 @@ pub struct CreateApp {
     /// Node; left out, the online node with the most free memory is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// How its container is attached to the network; left out, by DHCP on the host entry's bridge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkConfig>,
+}
+
+/// How a container is attached to the network. What is left out comes from the host entry, or from its node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Bridge on the node; left out, the host entry's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 15, example = "vmbr1")]
+    pub bridge: Option<String>,
+    /// VLAN tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 4094)]
+    pub vlan: Option<u32>,
+    /// `dhcp`, or an address with its prefix; left out, `dhcp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "192.0.2.10/24")]
+    pub ipv4: Option<String>,
+    /// Gateway of the IPv4 address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "192.0.2.1")]
+    pub gateway: Option<String>,
+    /// `none`, `auto`, `dhcp`, or an address with its prefix; left out, `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "auto")]
+    pub ipv6: Option<String>,
+    /// Gateway of the IPv6 address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway6: Option<String>,
+    /// Addresses of name servers; left out, the node's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 3)]
+    pub dns: Vec<String>,
+    /// Search domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "lab.example.org")]
+    pub search: Option<String>,
 }
 
 /// Resources asked for.

@@ -48,6 +48,7 @@ pub enum PreflightSubject {
     InternalPorts,
     Rights,
     NameServers,
+    Address,
 }
 
 /// What a line of a pre-flight comes to.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::names::{CatalogId, Hostname, NodeName};
+use crate::network::Conflict;
 use crate::place::NoPlace;
 
 /// Resources of a guest.
@@ -70,6 +71,9 @@ pub enum Refusal {
     /// No node can take it.
     #[error("{0}")]
     NoPlace(NoPlace),
+    /// An address that is given is another app's.
+    #[error("{0}")]
+    AddressTaken(Conflict),
     /// The template was on the app's node when it was placed, and is not any more.
     #[error("the template {template} is not on node {node} any more")]
     TemplateMissing {

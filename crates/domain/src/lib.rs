@@ -29,6 +29,7 @@ pub mod manifest;
 pub mod mark;
 pub mod merge;
 pub mod names;
+pub mod network;
 pub mod notify;
 pub mod observe;
 pub mod operation;

@@ -1,6 +1,7 @@
 //! What a command refuses, with stable code, kind and next step in one table.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use proximity_domain::create::Refusal;
 use proximity_domain::failure::Failure;
@@ -267,6 +268,13 @@ impl EngineError {
                 BTreeMap::from([("config.memory".to_owned(), self.to_string())])
             }
             Self::Refused(Refusal::NoPlace(none)) => lacking(none),
+            Self::Refused(Refusal::AddressTaken(taken)) => {
+                let field = match taken.address {
+                    IpAddr::V4(_) => "network.ipv4",
+                    IpAddr::V6(_) => "network.ipv6",
+                };
+                BTreeMap::from([(field.to_owned(), self.to_string())])
+            }
             Self::Manifests { fields } => fields.clone(),
             Self::NotApplied(refusal) => refusal.fields(),
             Self::Refused(Refusal::OutOfRange { .. } | Refusal::TemplateMissing { .. })
@@ -403,6 +411,8 @@ impl EngineError {
 /// What helps a server that may open no more files.
 pub(crate) const OUT_OF_FILES_HINT: &str = "ask again when there are fewer callers, or give the server more open files (LimitNOFILE= in its unit, ulimit -n)";
 
+pub(crate) const ADDRESS_HINT: &str = "give another address; what each container shows: proximity addresses APP";
+
 pub(crate) const TOO_NARROW_HINT: &str =
     "give the token (and its user) these privileges in PVE under Datacenter / Permissions";
 
@@ -482,6 +492,7 @@ fn refusal_row(refusal: &Refusal) -> ErrorRow {
             "choose a figure within the range",
         ),
         Refusal::NoPlace(none) => no_place_row(none.code()),
+        Refusal::AddressTaken(_) => row("address_taken", K::Conflict, ADDRESS_HINT),
         Refusal::TemplateMissing { .. } => no_place_row("template_missing"),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use proximity_domain::ids::HostId;
-use proximity_domain::names::NodeName;
+use proximity_domain::names::{BridgeName, NodeName};
 use proximity_domain::place::{Figures, NodeCapacity, NodeState, StorageState};
 use proximity_domain::template::{by_version, newest};
 use proximity_pve::client::ReadClient;
@@ -55,7 +55,8 @@ pub(crate) struct Told {
     pub(crate) cpu: Option<f64>,
     /// The host entry's storage, if the node has it for containers.
     pub(crate) storage: Option<Storage>,
-    pub(crate) has_bridge: bool,
+    /// Bridges that are up.
+    pub(crate) bridges: Vec<BridgeName>,
     /// Templates on the host entry's template storage that match; all of them if none was asked for.
     pub(crate) templates: Vec<String>,
     /// There is none that matches, and the node can download this file.
@@ -301,7 +302,11 @@ async fn ask(
         storage: storages
             .into_iter()
             .find(|s| s.name == host.storage && s.holds(Content::RootDir)),
-        has_bridge: bridges.iter().any(|b| b.name == host.bridge && b.active),
+        bridges: bridges
+            .into_iter()
+            .filter(|b| b.active)
+            .map(|b| b.name)
+            .collect(),
         templates,
         offer,
     })
@@ -388,12 +393,17 @@ impl NodeLook {
         }
     }
 
-    /// As the rule of placement takes it.
-    pub(crate) fn capacity(&self, host: &HostRecord, promised: &Promises) -> NodeCapacity {
+    /// As the rule of placement takes it, for a container on this bridge.
+    pub(crate) fn capacity(
+        &self,
+        host: &HostRecord,
+        promised: &Promises,
+        bridge: &BridgeName,
+    ) -> NodeCapacity {
         let state = match &self.told {
             None => NodeState::Offline,
             Some(Err(why)) => NodeState::Silent(why.clone()),
-            Some(Ok(told)) => NodeState::Up(told.figures()),
+            Some(Ok(told)) => NodeState::Up(told.figures(bridge)),
         };
         let shared = match &self.told {
             Some(Ok(told)) => told.storage.as_ref().is_some_and(|s| s.shared),
@@ -415,7 +425,7 @@ impl NodeLook {
 }
 
 impl Told {
-    fn figures(&self) -> Figures {
+    fn figures(&self, bridge: &BridgeName) -> Figures {
         let mib = |bytes: u64| bytes >> 20;
         Figures {
             memory_mib: mib(self.memory_bytes),
@@ -428,7 +438,7 @@ impl Told {
                     free_gib: s.available_bytes.unwrap_or(0) / GIB,
                 },
             },
-            has_bridge: self.has_bridge,
+            has_bridge: self.bridges.contains(bridge),
             has_template: !self.templates.is_empty(),
             offers_template: self.offer.is_some(),
         }

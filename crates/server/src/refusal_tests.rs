@@ -1,6 +1,7 @@
 use proximity_domain::create::{Refusal as No, Resources};
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, ApplyId, OperationId, PlanId};
+use proximity_domain::network::Conflict;
 use proximity_domain::place::{Lack, NoPlace};
 use proximity_domain::rollback::Impossible;
 use proximity_store::DatabaseError;
@@ -175,6 +176,10 @@ fn other_refusals() -> Vec<No> {
             template: text(),
             node: "pve1".parse().unwrap(),
         },
+        No::AddressTaken(Conflict {
+            address: "192.0.2.10".parse().unwrap(),
+            app: text(),
+        }),
     ]
 }
 

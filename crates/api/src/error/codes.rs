@@ -101,6 +101,7 @@ pub const CODES: &[Code] = &[
     row("storage_full", K::Resources, "The storage has too little space on every node that fits."),
     row("bridge_missing", K::Resources, "The host entry's bridge is not up on any node that fits."),
     row("template_missing", K::Resources, "The template is on no online node that fits."),
+    row("address_taken", K::Conflict, "An address that is given by hand is another app's on the host."),
     row("ports_exhausted", K::Resources, "No port of the range is free."),
     row("not_in_state", K::Conflict, "The app's or operation's state does not allow it."),
     row("confirmation_needed", K::Invalid, "A removal, or a disk that grows, was asked for without confirmation."),

@@ -6,8 +6,10 @@
 mod nodes;
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::names::Hostname;
+use crate::network::{Conflict, Network};
 use crate::place::{Need, NoPlace, NodeCapacity, place};
 use crate::ports::PortRange;
 
@@ -42,11 +44,13 @@ pub enum What {
     Rights,
     /// Name servers that the container is given.
     NameServers,
+    /// An address that is given by hand.
+    Address,
 }
 
 impl What {
     /// Every one there is.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Name,
         Self::Place,
         Self::Host,
@@ -61,6 +65,7 @@ impl What {
         Self::InternalPorts,
         Self::Rights,
         Self::NameServers,
+        Self::Address,
     ];
 
     /// As it is told, `snake_case`.
@@ -81,6 +86,7 @@ impl What {
             Self::InternalPorts => "internal_ports",
             Self::Rights => "rights",
             Self::NameServers => "name_servers",
+            Self::Address => "address",
         }
     }
 }
@@ -228,6 +234,8 @@ pub struct PlaceFacts {
     pub rights: Reading<RightsFacts>,
     /// Its name servers, in order: Proxmox VE writes them into a container that has none of its own.
     pub name_servers: Reading<Vec<String>>,
+    /// Which of the addresses that are given another app of the host has.
+    pub conflict: Option<Conflict>,
 }
 
 /// Everything a pre-flight judges.
@@ -239,6 +247,8 @@ pub struct Facts {
     pub taken: bool,
     /// What the app needs of a node.
     pub need: Need,
+    /// The container's network.
+    pub network: Network,
     /// The nodes that are in question, in the order of placement.
     pub nodes: Vec<NodeFacts>,
     /// Hosts that are passed over because they could not be asked.
@@ -305,7 +315,13 @@ pub fn judge(facts: &Facts) -> Judgement {
     if let (Ok(chosen), Some(at_place)) = (&chosen, &facts.at_place) {
         let place = facts.nodes.get(*chosen).map(nodes::place_of);
         lines.push(rights(place.clone(), &at_place.rights));
-        lines.push(name_servers(place, &at_place.name_servers));
+        lines.push(match facts.network.dns.as_slice() {
+            [] => name_servers(place.clone(), &at_place.name_servers),
+            given => given_servers(given),
+        });
+        let given = facts.network.given();
+        let conflict = at_place.conflict.as_ref();
+        lines.extend(given.iter().map(|given| address(place.clone(), given, conflict)));
     }
     Judgement { lines }
 }
@@ -395,11 +411,45 @@ fn rights(place: Option<String>, read: &Reading<RightsFacts>) -> Line {
     }
 }
 
+/// Those that are given take the place of the node's. Whether they answer is not asked.
+fn given_servers(given: &[IpAddr]) -> Line {
+    let texts: Vec<String> = given.iter().map(ToString::to_string).collect();
+    Line {
+        has: Some(Amount::count(given.len())),
+        wants: Some(Amount::Number(1)),
+        unit: Some("servers"),
+        note: format!("given: {}", texts.join(", ")),
+        ..Line::new(What::NameServers, Verdict::Ok)
+    }
+}
+
+/// Of others than apps nothing is known: that is said, and no address is called free.
+fn address(place: Option<String>, given: &IpAddr, conflict: Option<&Conflict>) -> Line {
+    let line = match conflict.filter(|conflict| conflict.address == *given) {
+        Some(conflict) => Line {
+            has: Some(Amount::text("taken")),
+            code: Some("address_taken"),
+            note: conflict.to_string(),
+            ..Line::new(What::Address, Verdict::Stop)
+        },
+        None => Line {
+            has: Some(Amount::text("no app's")),
+            note: "of what else may have it nothing is known".to_owned(),
+            ..Line::new(What::Address, Verdict::Ok)
+        },
+    };
+    Line {
+        place,
+        wants: Some(Amount::text(given)),
+        ..line
+    }
+}
+
 /// A container without name servers finds no packages. One that is told to ask itself neither: the node's loopback address is
 /// its own inside.
 fn name_servers(place: Option<String>, read: &Reading<Vec<String>>) -> Line {
     let is_itself = |server: &String| {
-        let address: Result<std::net::IpAddr, _> = server.parse();
+        let address = server.parse::<IpAddr>();
         address.is_ok_and(|address| address.is_loopback())
     };
     let line = match read {

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::create::Resources;
+use crate::network::NetworkWish;
 use crate::place::{Figures, NodeState, StorageState};
 
 fn node(name: &str, free_memory_mib: u64) -> NodeFacts {
@@ -59,6 +60,7 @@ fn facts(nodes: Vec<NodeFacts>) -> Facts {
             template: "debian-12".to_owned(),
             inside: true,
         },
+        network: Network::default(),
         nodes,
         unasked: Vec::new(),
         public: ports(8100),
@@ -69,6 +71,7 @@ fn facts(nodes: Vec<NodeFacts>) -> Facts {
                 lacks: Vec::new(),
             }),
             name_servers: Ok(vec!["192.0.2.53".to_owned()]),
+            conflict: None,
         }),
     }
 }
@@ -117,7 +120,8 @@ fn an_app_that_fits_is_told_every_figure_and_nothing_stops_it() {
     let kinds: BTreeSet<What> = judged.lines.iter().map(|line| line.what).collect();
     let told_of: BTreeSet<What> = What::ALL.into_iter().collect();
     let others: Vec<&What> = told_of.difference(&kinds).collect();
-    assert_eq!(others, [&What::Host], "all hosts could be asked");
+    let unasked = [&What::Host, &What::Address];
+    assert_eq!(others, unasked, "all hosts could be asked, and none is given");
 }
 
 #[test]
@@ -217,6 +221,7 @@ fn what_was_not_read_has_no_figure_and_says_why() {
     read.at_place = Some(PlaceFacts {
         rights: Err("denied".to_owned()),
         name_servers: Err("no time".to_owned()),
+        conflict: None,
     });
     let judged = judge(&read);
     assert!(judged.is_deployable());
@@ -286,6 +291,7 @@ fn a_right_that_is_lacking_stops_and_is_named() {
             lacks: vec!["VM.Allocate on /pool/apps".to_owned()],
         }),
         name_servers: Ok(Vec::new()),
+        conflict: None,
     });
     let judged = judge(&read);
     assert!(!judged.is_deployable());
@@ -314,6 +320,37 @@ fn a_node_that_asks_itself_for_names_hands_on_nothing_useful() {
         let line = told(&judged, What::NameServers);
         assert_eq!(line, [format!("home/pve1 {told_of} -")]);
     }
+}
+
+#[test]
+fn addresses_and_name_servers_that_are_given_are_told() {
+    let mut read = facts(vec![node("pve1", 2000)]);
+    read.network = NetworkWish {
+        ipv4: Some("192.0.2.10/24".to_owned()),
+        dns: vec!["192.0.2.1".to_owned()],
+        ..NetworkWish::default()
+    }
+    .check()
+    .unwrap();
+    let free = judge(&read);
+    assert!(free.is_deployable());
+    assert_eq!(
+        told(&free, What::Address),
+        ["home/pve1 no app's/192.0.2.10 ok -"]
+    );
+    assert_eq!(told(&free, What::NameServers), ["- 1/1 ok -"]);
+    if let Some(at_place) = &mut read.at_place {
+        at_place.conflict = Some(Conflict {
+            address: "192.0.2.10".parse().unwrap(),
+            app: "db".to_owned(),
+        });
+    }
+    let taken = judge(&read);
+    assert!(!taken.is_deployable());
+    assert_eq!(
+        told(&taken, What::Address),
+        ["home/pve1 taken/192.0.2.10 stop address_taken"]
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use proximity_domain::create::ResourceRequest;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::manifest::WantedPower;
+use proximity_domain::network::Network;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::plan::{
     Change, Task, Wanted, WantedAdopted, WantedApp, WantedKind, WantedSetting, Wish,
@@ -464,6 +465,7 @@ impl<'a> Doer<'a> {
             environment: self.values(&spec.settings).await?,
             host: spec.host.map(|host| host.to_string()),
             node: spec.node.as_ref().map(ToString::to_string),
+            network: Network::default(),
             key: Some(key),
         })
     }

@@ -4,11 +4,15 @@ use futures::future::join_all;
 use proximity_domain::create::{self, Refusal, ResourceRequest};
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, OperationId};
-use proximity_domain::names::{BadName, CatalogId, Hostname, NodeName};
+use proximity_domain::names::{BadName, BridgeName, CatalogId, Hostname, NodeName};
+use proximity_domain::network::{self, Holder, Network};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::place::{self, Lack, Need, NodeCapacity};
+use proximity_store::error::StoreError;
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
-use serde_json::{Map, Value, json};
+use proximity_store::views::{AppFilter, OperationFilter};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::catalog::{CatalogEntry, ResolvedRecipe};
 use crate::engine::Engine;
@@ -31,6 +35,8 @@ pub struct CreateApp {
     pub host: Option<String>,
     /// Node; chosen when absent.
     pub node: Option<String>,
+    /// How its container is attached to the network.
+    pub network: Network,
     /// The same key gives the same app.
     pub key: Option<RequestKey>,
 }
@@ -67,8 +73,11 @@ impl Engine {
             .await;
         let placing = self.inner.placing.lock().await;
         let promised = Promises::read(self.store()).await?;
-        let seen = Seen::of(&hosts, seen, &promised, request.node.as_deref());
+        let seen = Seen::of(&hosts, seen, &promised, &request);
         let (host, node) = choose(seen, &wanted.need, request.node.as_deref())?;
+        if let Some(taken) = self.address_conflict(host, &request.network).await? {
+            return Err(Refusal::AddressTaken(taken).into());
+        }
         let Wanted {
             entry,
             recipe,
@@ -92,7 +101,7 @@ impl Engine {
             id: OperationId(ids.uuid()),
             kind: OperationKind::Deploy,
             app: app.id,
-            input: json!({}),
+            input: DeployInput::of(request.network)?,
             retry_of: None,
             key: None,
         };
@@ -137,6 +146,65 @@ impl Engine {
             entry,
             recipe,
             need,
+        })
+    }
+
+    /// Whether an address that this network gives by hand is that of another app on the host: one that was asked for at its
+    /// deploy, or one that its container showed when it was looked at last. Only the record is asked, and only where an address
+    /// is given; of others than apps nothing is known.
+    pub(super) async fn address_conflict(
+        &self,
+        host: &HostRecord,
+        wanted: &Network,
+    ) -> Result<Option<network::Conflict>, EngineError> {
+        let given = wanted.given();
+        if given.is_empty() {
+            return Ok(None);
+        }
+        for page in 1.. {
+            let filter = AppFilter {
+                page,
+                per_page: AppFilter::MAX_PER_PAGE,
+                ..AppFilter::default()
+            };
+            let (apps, _) = self.store().apps(filter).await?;
+            if apps.is_empty() {
+                break;
+            }
+            for app in apps.into_iter().filter(|app| app.host == host.id) {
+                let holder = self.holder(&app).await?;
+                if let Some(taken) = network::conflict(&given, &[holder]) {
+                    return Ok(Some(taken));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The addresses that an app was given, and those that its containers show.
+    async fn holder(&self, app: &AppRecord) -> Result<Holder, EngineError> {
+        let deploys = OperationFilter {
+            app: Some(app.id),
+            kind: Some(OperationKind::Deploy),
+            limit: 1,
+            ..OperationFilter::default()
+        };
+        let mut addresses = Vec::new();
+        for deploy in self.store().operations(deploys).await? {
+            let input = DeployInput::deserialize(&deploy.input).map_err(|e| StoreError::Damaged {
+                what: "input of a deploy",
+                why: e.to_string(),
+            })?;
+            addresses.extend(input.network.given());
+        }
+        for guest in self.store().recorded_guests(app.id).await? {
+            let seen = self.store().interfaces(guest.id()).await?;
+            let shown = seen.into_iter().flat_map(|seen| seen.interfaces);
+            addresses.extend(shown.flat_map(|interface| interface.addresses));
+        }
+        Ok(Holder {
+            app: app.hostname.to_string(),
+            addresses,
         })
     }
 
@@ -230,8 +298,9 @@ impl<'h> Seen<'h> {
         hosts: &'h [HostRecord],
         seen: Vec<Result<Vec<NodeLook>, EngineError>>,
         promised: &Promises,
-        wanted: Option<&str>,
+        request: &CreateApp,
     ) -> Self {
+        let wanted = request.node.as_deref();
         let mut all = Self {
             nodes: Vec::new(),
             owners: Vec::new(),
@@ -246,7 +315,8 @@ impl<'h> Seen<'h> {
                         .iter()
                         .filter(|l| wanted.is_none_or(|w| l.node.as_str() == w))
                     {
-                        all.nodes.push(look.capacity(host, promised));
+                        let bridge = bridge_of(host, &request.network);
+                        all.nodes.push(look.capacity(host, promised, bridge));
                         all.owners.push(host);
                         all.templates.push(look.newest_template());
                         all.offers.push(look.offer());
@@ -288,6 +358,34 @@ fn choose<'h>(
             Err(Refusal::NoPlace(none).into())
         }
     }
+}
+
+/// The bridge that is asked for, or the host entry's.
+pub(crate) fn bridge_of<'b>(host: &'b HostRecord, network: &'b Network) -> &'b BridgeName {
+    network.bridge.as_ref().unwrap_or(&host.bridge)
+}
+
+/// What goes with a deploy beside the app's record. A deploy of before has nothing.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct DeployInput {
+    /// How the container is attached to the network.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub(crate) network: Network,
+}
+
+impl DeployInput {
+    /// For a container with this network.
+    fn of(network: Network) -> Result<Value, EngineError> {
+        serde_json::to_value(Self { network }).map_err(|e| EngineError::Invalid {
+            field: "network".to_owned(),
+            message: format!("it cannot be kept: {e}"),
+        })
+    }
+}
+
+fn is_usual(network: &Network) -> bool {
+    *network == Network::default()
 }
 
 /// No host has this node, or any.

@@ -112,7 +112,7 @@ impl Engine {
 }
 
 fn node_view(seen: &NodeLook, host: &HostRecord, promised: &Promises) -> NodeView {
-    let mut capacity = seen.capacity(host, promised);
+    let mut capacity = seen.capacity(host, promised, &host.bridge);
     if let NodeState::Up(figures) = &mut capacity.state {
         // Which template is needed depends on the app.
         figures.has_template = true;

@@ -5,18 +5,19 @@
 
 use proximity_domain::create::Refusal;
 use proximity_domain::names::{Hostname, NodeName};
+use proximity_domain::network::Network;
 use proximity_domain::place;
 use proximity_domain::preflight::{
     Facts, Line, NodeFacts, PlaceFacts, PortFacts, Reading, Unasked, Verdict, What, judge,
 };
 use proximity_store::records::HostRecord;
 
-use super::create_app::{CreateApp, Seen, invalid_name, no_node, upstream};
+use super::create_app::{CreateApp, Seen, bridge_of, invalid_name, no_node, upstream};
 use super::deadline::{Deadline, no_time};
 use super::plan::to_make;
 use super::ports::RangeView;
 use crate::engine::Engine;
-use crate::error::{EngineError, TOO_NARROW_HINT, no_place_row};
+use crate::error::{ADDRESS_HINT, EngineError, TOO_NARROW_HINT, no_place_row};
 use crate::nodes::Promises;
 use crate::store_errors::ports_hint;
 
@@ -60,7 +61,7 @@ impl Engine {
             .see_all(&hosts, &wanted, request.node.as_deref())
             .await;
         let promised = Promises::read(self.store()).await?;
-        let seen = Seen::of(&hosts, seen, &promised, request.node.as_deref());
+        let seen = Seen::of(&hosts, seen, &promised, &request);
         if seen.nodes.is_empty() && seen.out.is_empty() {
             return Err(no_node(request.node.as_deref()));
         }
@@ -69,15 +70,19 @@ impl Engine {
         let at = chosen.and_then(|at| Some((*seen.owners.get(at)?, seen.nodes.get(at)?)));
         let place = at.map(|(host, node)| (host.label.to_string(), node.node.to_string()));
         let at_place = match at {
-            Some((host, node)) => Some(self.at_place(host, &node.node, deadline).await),
+            Some((host, node)) => {
+                let network = &request.network;
+                Some(self.at_place(host, &node.node, network, deadline).await?)
+            }
             None => None,
         };
         let facts = Facts {
             hostname,
             taken: taken.is_some(),
             need: wanted.need,
+            network: request.network.clone(),
             unasked: unasked(&seen.out),
-            nodes: nodes(&seen),
+            nodes: nodes(&seen, &request.network),
             public: port_facts(public),
             internal: port_facts(internal),
             at_place,
@@ -100,13 +105,17 @@ impl Engine {
         &self,
         host: &HostRecord,
         node: &NodeName,
+        network: &Network,
         deadline: Deadline,
-    ) -> PlaceFacts {
-        let rights = to_make(self, host, node, deadline).await;
-        PlaceFacts {
+    ) -> Result<PlaceFacts, EngineError> {
+        let mut attached = host.clone();
+        attached.bridge = bridge_of(host, network).clone();
+        let rights = to_make(self, &attached, node, deadline).await;
+        Ok(PlaceFacts {
             rights: rights.map_err(|e| e.to_string()),
             name_servers: self.name_servers(host, node, deadline).await,
-        }
+            conflict: self.address_conflict(host, network).await?,
+        })
     }
 
     async fn name_servers(
@@ -127,7 +136,7 @@ impl Engine {
 }
 
 /// Each node with the names of what it was asked for.
-fn nodes(seen: &Seen<'_>) -> Vec<NodeFacts> {
+fn nodes(seen: &Seen<'_>, network: &Network) -> Vec<NodeFacts> {
     let of = seen.nodes.iter().zip(&seen.owners);
     let of = of.zip(&seen.templates).zip(&seen.offers);
     of.map(|(((capacity, host), template), offer)| NodeFacts {
@@ -135,7 +144,7 @@ fn nodes(seen: &Seen<'_>) -> Vec<NodeFacts> {
         template: template.clone(),
         offer: offer.clone(),
         storage: host.storage.to_string(),
-        bridge: host.bridge.to_string(),
+        bridge: bridge_of(host, network).to_string(),
     })
     .collect()
 }
@@ -168,6 +177,7 @@ fn hint(line: &Line, facts: &Facts, out: &[(&HostRecord, EngineError)]) -> Strin
         What::PublicPorts => ports_hint(facts.public.resting > 0).to_owned(),
         What::InternalPorts => ports_hint(facts.internal.resting > 0).to_owned(),
         What::Rights => TOO_NARROW_HINT.to_owned(),
+        What::Address => ADDRESS_HINT.to_owned(),
         What::Host => {
             let is_it = |(host, _): &&(&HostRecord, EngineError)| {
                 line.place.as_deref() == Some(host.label.as_str())

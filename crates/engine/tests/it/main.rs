@@ -22,6 +22,7 @@ mod locks;
 mod lost;
 mod masked_output;
 mod moves;
+mod networks;
 mod notices;
 mod own_unit;
 mod panics;

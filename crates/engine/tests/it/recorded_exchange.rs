@@ -137,6 +137,7 @@ impl Walk {
                 bridge: name("vmbr0"),
                 hwaddr: name("BC:24:11:00:00:01"),
             },
+            network: proximity_domain::network::Network::default(),
             description: guest_mark().to_string(),
             pool: Some(name("gold")),
             unprivileged: true,

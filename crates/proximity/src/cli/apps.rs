@@ -78,7 +78,38 @@ pub(crate) struct DeployArgs {
     #[arg(long, conflicts_with = "detach")]
     pub(crate) dry_run: bool,
     #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
     pub(crate) waiting: Waiting,
+}
+
+/// How a new container is attached to the network.
+#[derive(Debug, Args)]
+pub(crate) struct NetworkArgs {
+    /// Bridge on the node [default: the host entry's]
+    #[arg(long, value_name = "BRIDGE")]
+    pub(crate) bridge: Option<String>,
+    /// VLAN tag, 1 to 4094
+    #[arg(long, value_name = "TAG")]
+    pub(crate) vlan: Option<u32>,
+    /// "dhcp", or an address with its prefix, e.g. 192.0.2.10/24 [default: dhcp]
+    #[arg(long, value_name = "ADDRESS/PREFIX")]
+    pub(crate) ip: Option<String>,
+    /// Gateway of the address
+    #[arg(long, value_name = "ADDRESS", requires = "ip")]
+    pub(crate) gateway: Option<String>,
+    /// "none", "auto", "dhcp", or an IPv6 address with its prefix [default: none]
+    #[arg(long, value_name = "ADDRESS/PREFIX")]
+    pub(crate) ip6: Option<String>,
+    /// Gateway of the IPv6 address
+    #[arg(long, value_name = "ADDRESS", requires = "ip6")]
+    pub(crate) gateway6: Option<String>,
+    /// Address of a name server; may be given up to three times [default: the node's]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) dns: Vec<String>,
+    /// Search domain [default: the node's, unless --dns is given]
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) search_domain: Option<String>,
 }
 
 /// `proximity configure`.

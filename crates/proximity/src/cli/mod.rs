@@ -31,8 +31,8 @@ pub(crate) use apply::{
     AppliesCommand, AppliesList, ApplyArgs, ApplyName, SecretName, SecretsCommand,
 };
 pub(crate) use apps::{
-    AppsArgs, CatalogArgs, CatalogCommand, ConfigureArgs, DeployArgs, LogsArgs, PowerArgs,
-    RemoveArgs, Setting, ShowArgs, WaitArgs, Waiting,
+    AppsArgs, CatalogArgs, CatalogCommand, ConfigureArgs, DeployArgs, LogsArgs, NetworkArgs,
+    PowerArgs, RemoveArgs, Setting, ShowArgs, WaitArgs, Waiting,
 };
 pub(crate) use audit::{AuditCommand, AuditVerify};
 #[cfg(feature = "crash-points")]

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use proximity_api::apps::{CreateApp, ResourceConfig};
+use proximity_api::apps::{CreateApp, NetworkConfig, ResourceConfig};
 use proximity_engine::seams::IdSource;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use super::{preflight, show};
-use crate::cli::{DeployArgs, Setting};
+use crate::cli::{DeployArgs, NetworkArgs, Setting};
 use crate::context::Context;
 use crate::failed::Failed;
 use crate::follow;
@@ -50,7 +50,23 @@ fn body(args: DeployArgs) -> Result<CreateApp, Failed> {
         environment,
         host: args.host,
         node: args.node,
+        network: network(args.network),
     })
+}
+
+/// `None` where nothing is asked for.
+fn network(args: NetworkArgs) -> Option<NetworkConfig> {
+    let config = NetworkConfig {
+        bridge: args.bridge,
+        vlan: args.vlan,
+        ipv4: args.ip,
+        gateway: args.gateway,
+        ipv6: args.ip6,
+        gateway6: args.gateway6,
+        dns: args.dns,
+        search: args.search_domain,
+    };
+    (config != NetworkConfig::default()).then_some(config)
 }
 
 /// Settings as they were typed, and those that are read from files.

@@ -65,6 +65,7 @@ pub(crate) async fn deploy(
         environment: Map::new(),
         host: None,
         node: None,
+        network: None,
     };
     let app = world
         .client

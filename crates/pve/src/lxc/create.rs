@@ -2,6 +2,7 @@
 
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::{BridgeName, Hostname, Mac, NodeName, PoolName, StorageName, Volid};
+use proximity_domain::network::{Ipv4, Ipv6, Network};
 
 use crate::call::Call;
 use crate::client::Client;
@@ -32,6 +33,8 @@ pub struct CreateLxc {
     pub cores: u32,
     /// First network device.
     pub net0: NewNet,
+    /// VLAN, addresses and name servers. Its bridge does not count: `net0` has one.
+    pub network: Network,
     /// Notes, with the mark as the last line; at most 8192 bytes.
     pub description: String,
     /// Pool it becomes a member of.
@@ -46,7 +49,7 @@ pub struct CreateLxc {
     pub nesting: bool,
 }
 
-/// The first network device of a new container. Its address comes from DHCP.
+/// The first network device of a new container. Its address comes from DHCP unless something else is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewNet {
     /// Name inside, e.g. `eth0`.
@@ -59,16 +62,54 @@ pub struct NewNet {
 
 impl NewNet {
     pub(super) fn property(&self) -> PropertyString {
-        PropertyString::default()
+        self.attached(&Network::default())
+    }
+
+    fn attached(&self, network: &Network) -> PropertyString {
+        let net = PropertyString::default()
             .with("name", &self.name)
             .with("bridge", &self.bridge)
-            .with("hwaddr", self.hwaddr)
-            .with("ip", "dhcp")
+            .with("hwaddr", self.hwaddr);
+        let net = match &network.ipv4 {
+            Ipv4::Dhcp => net.with("ip", "dhcp"),
+            Ipv4::Static {
+                address,
+                prefix,
+                gateway,
+            } => with_some(net.with("ip", format!("{address}/{prefix}")), "gw", *gateway),
+        };
+        let net = match &network.ipv6 {
+            Ipv6::None => net,
+            Ipv6::Auto => net.with("ip6", "auto"),
+            Ipv6::Dhcp => net.with("ip6", "dhcp"),
+            Ipv6::Static {
+                address,
+                prefix,
+                gateway,
+            } => {
+                let net = net.with("ip6", format!("{address}/{prefix}"));
+                with_some(net, "gw6", *gateway)
+            }
+        };
+        with_some(net, "tag", network.vlan)
+    }
+}
+
+fn with_some(
+    property: PropertyString,
+    key: &str,
+    value: Option<impl std::fmt::Display>,
+) -> PropertyString {
+    match value {
+        Some(value) => property.with(key, value),
+        None => property,
     }
 }
 
 impl CreateLxc {
     fn call(&self, node: &NodeName) -> Call {
+        let servers: Vec<String> = self.network.dns.iter().map(ToString::to_string).collect();
+        let servers = (!servers.is_empty()).then(|| servers.join(" "));
         Call::post(&["nodes", node.as_str(), "lxc"])
             .with("vmid", self.vmid)
             .with("ostemplate", &self.ostemplate)
@@ -77,7 +118,9 @@ impl CreateLxc {
             .with("memory", self.memory_mib)
             .with("swap", self.swap_mib)
             .with("cores", self.cores)
-            .with("net0", self.net0.property())
+            .with("net0", self.net0.attached(&self.network))
+            .with_some("nameserver", servers)
+            .with_some("searchdomain", self.network.search.as_ref())
             .with("description", &self.description)
             .with_some("pool", self.pool.as_ref())
             .with_flag("unprivileged", self.unprivileged)
@@ -95,5 +138,43 @@ impl Client {
     /// [`crate::Error::is_vmid_taken`] when the id was lost to somebody else; otherwise see [`crate::Error`].
     pub async fn create_lxc(&self, node: &NodeName, new: CreateLxc) -> Result<Upid> {
         self.change(new.call(node)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proximity_domain::network::NetworkWish;
+
+    use super::*;
+
+    fn net0(wish: &NetworkWish) -> String {
+        let net = NewNet {
+            name: "eth0".to_owned(),
+            bridge: "vmbr0".parse().unwrap(),
+            hwaddr: "BC:24:11:00:00:01".parse().unwrap(),
+        };
+        net.attached(&wish.check().unwrap()).to_string()
+    }
+
+    #[test]
+    fn a_device_is_written_as_proxmox_ve_takes_it() {
+        let begins = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01";
+        let dhcp = net0(&NetworkWish::default());
+        assert_eq!(dhcp, format!("{begins},ip=dhcp"));
+        let given = net0(&NetworkWish {
+            vlan: Some(30),
+            ipv4: Some("192.0.2.10/24".to_owned()),
+            gateway: Some("192.0.2.1".to_owned()),
+            ipv6: Some("2001:db8::10/64".to_owned()),
+            gateway6: Some("fe80::1".to_owned()),
+            ..NetworkWish::default()
+        });
+        let ip = "ip=192.0.2.10/24,gw=192.0.2.1,ip6=2001:db8::10/64,gw6=fe80::1,tag=30";
+        assert_eq!(given, format!("{begins},{ip}"));
+        let auto = net0(&NetworkWish {
+            ipv6: Some("auto".to_owned()),
+            ..NetworkWish::default()
+        });
+        assert_eq!(auto, format!("{begins},ip=dhcp,ip6=auto"));
     }
 }

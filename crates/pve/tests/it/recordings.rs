@@ -302,6 +302,7 @@ pub(crate) fn new_container() -> CreateLxc {
             bridge: "vmbr0".parse().unwrap(),
             hwaddr: "BC:24:11:00:00:01".parse().unwrap(),
         },
+        network: proximity_domain::network::Network::default(),
         description: "notes".to_owned(),
         pool: None,
         unprivileged: true,

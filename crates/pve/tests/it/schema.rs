@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use proximity_domain::network::NetworkWish;
 use proximity_domain::restore::{self, OptionChange};
 use proximity_domain::time::Monotonic;
 use proximity_pve::lxc::{CreateLxc, NewNet};
@@ -114,6 +115,18 @@ async fn send_changes(client: &Client) {
             bridge: "vmbr0".parse().unwrap(),
             hwaddr: "BC:24:11:00:00:01".parse().unwrap(),
         },
+        network: NetworkWish {
+            vlan: Some(30),
+            ipv4: Some("192.0.2.10/24".to_owned()),
+            gateway: Some("192.0.2.1".to_owned()),
+            ipv6: Some("2001:db8::10/64".to_owned()),
+            gateway6: Some("fe80::1".to_owned()),
+            dns: vec!["192.0.2.53".to_owned(), "2001:db8::53".to_owned()],
+            search: Some("lab.example.org".to_owned()),
+            ..NetworkWish::default()
+        }
+        .check()
+        .unwrap(),
         description: "text; with = and &\nmark".to_owned(),
         pool: Some("apps/web".parse().unwrap()),
         unprivileged: true,

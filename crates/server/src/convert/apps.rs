@@ -1,10 +1,11 @@
 //! Apps, their logs and plans.
 
 use proximity_api::apps::{
-    App, AppError, HostName, PlannedGuest, Preflight, PreflightLine, PreflightPlace, RemovalPlan,
-    Resources, UpdatePreview, UpdatedField,
+    App, AppError, HostName, NetworkConfig, PlannedGuest, Preflight, PreflightLine, PreflightPlace,
+    RemovalPlan, Resources, UpdatePreview, UpdatedField,
 };
 use proximity_domain::app::Status;
+use proximity_domain::network::NetworkWish;
 use proximity_domain::preflight::Amount;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_engine::commands;
@@ -153,5 +154,19 @@ fn amount(amount: Amount) -> Value {
     match amount {
         Amount::Number(number) => number.into(),
         Amount::Text(text) => text.into(),
+    }
+}
+
+/// A container's network as it is asked for.
+pub(crate) fn network(config: NetworkConfig) -> NetworkWish {
+    NetworkWish {
+        bridge: config.bridge,
+        vlan: config.vlan,
+        ipv4: config.ipv4,
+        gateway: config.gateway,
+        ipv6: config.ipv6,
+        gateway6: config.gateway6,
+        dns: config.dns,
+        search: config.search,
     }
 }

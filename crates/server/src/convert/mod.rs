@@ -27,7 +27,7 @@ mod stats;
 pub(crate) use addresses::addresses;
 pub(crate) use adoption::{adoption, discovery, drift, guarding, restore_preview};
 pub(crate) use applies::{apply, rejected, secret};
-pub(crate) use apps::{app, log_line, preflight, removal_plan, update_preview};
+pub(crate) use apps::{app, log_line, network, preflight, removal_plan, update_preview};
 pub(crate) use catalog::catalog_entry;
 pub(crate) use certificate::certificates;
 pub(crate) use doctor::doctor_report;

@@ -106,7 +106,7 @@ fn filter(query: AppQuery, caller: &Caller) -> Result<AppFilter, Refusal> {
     params(IdempotencyKey),
     request_body = CreateApp,
     responses((status = 202, description = "Recorded; the work follows.", body = App, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
-    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "no_host", "host_not_found", "not_found", "hostname_taken", "exists", "busy", "queue_full", "idempotency_conflict", "memory_above_node", "memory_short", "nodes_excluded", "nodes_without_ssh", "no_node_fits", "storage_missing", "storage_full", "bridge_missing", "cores_above_node", "no_node_online", "template_missing", "ports_exhausted", "no_guest_access", "no_quorum", "view_incomplete", "@cluster"]))))]
+    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "no_host", "host_not_found", "not_found", "hostname_taken", "exists", "busy", "queue_full", "idempotency_conflict", "memory_above_node", "memory_short", "nodes_excluded", "nodes_without_ssh", "no_node_fits", "storage_missing", "storage_full", "bridge_missing", "cores_above_node", "no_node_online", "template_missing", "address_taken", "ports_exhausted", "no_guest_access", "no_quorum", "view_incomplete", "@cluster"]))))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
@@ -118,7 +118,7 @@ pub(crate) async fn create(
         Once::New(key) => key,
         Once::Before(id) => return recorded_before(&state, &caller, id).await,
     };
-    let request = wanted(body, key.clone());
+    let request = wanted(body, key.clone())?;
     match state.engine().create_app(caller.actor(), request).await {
         Ok(record) => recorded(&state, record).await,
         Err(e) => {
@@ -142,12 +142,16 @@ pub(crate) async fn preflight(
     Body(body): Body<CreateApp>,
 ) -> Result<Json<Preflight>, Refusal> {
     caller.require(Scope::Operate)?;
-    let found = state.engine().preflight(wanted(body, None)).await?;
+    let found = state.engine().preflight(wanted(body, None)?).await?;
     Ok(Json(convert::preflight(found)))
 }
 
-fn wanted(body: CreateApp, key: Option<RequestKey>) -> commands::CreateApp {
-    commands::CreateApp {
+fn wanted(body: CreateApp, key: Option<RequestKey>) -> Result<commands::CreateApp, Refusal> {
+    let wish = body.network.map(convert::network).unwrap_or_default();
+    let network = wish
+        .check()
+        .map_err(|e| invalid(&format!("network.{}", e.field), e.to_string()))?;
+    Ok(commands::CreateApp {
         catalog_id: body.catalog_id,
         hostname: body.hostname,
         resources: ResourceRequest {
@@ -158,8 +162,9 @@ fn wanted(body: CreateApp, key: Option<RequestKey>) -> commands::CreateApp {
         environment: body.environment,
         host: body.host,
         node: body.node,
+        network,
         key,
-    }
+    })
 }
 
 /// As [`recorded`], for an app that the same request has made before; it may be removed by now.

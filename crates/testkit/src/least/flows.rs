@@ -207,6 +207,7 @@ impl Hands {
                 bridge: name("vmbr0"),
                 hwaddr: name("BC:24:11:00:00:01"),
             },
+            network: proximity_domain::network::Network::default(),
             description: "made with the least".to_owned(),
             pool: Some(name(POOL)),
             unprivileged: true,

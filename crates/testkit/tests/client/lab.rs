@@ -252,6 +252,7 @@ impl Hands {
             swap_mib: 0,
             cores: 1,
             net0: net(n),
+            network: proximity_domain::network::Network::default(),
             description: mark(n).described("made by a test"),
             pool: None,
             unprivileged: true,

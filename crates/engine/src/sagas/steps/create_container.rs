@@ -14,12 +14,14 @@ use proximity_pve::lxc::{CreateLxc, NewNet};
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::error::StoreError;
 use proximity_store::records::LogLevel;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::destroy::{DOING as DESTROYING, Trace, half_created, remove_guest};
 use super::fetch_template::fetch;
 use super::reserve_vmid::{choose_vmid, new_guest};
 use super::unprotect::put_back;
+use crate::commands::{DeployInput, bridge_of};
 use crate::saga::{
     Change, Cx, Done, Intent, Look, Sent as Calls, StepAction, StepError, StepResult,
     absent_everywhere, confirm, crowded,
@@ -475,6 +477,8 @@ fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<CreateLxc
         ))
     };
     let ostemplate: Option<Volid> = intent["ostemplate"].as_str().and_then(|t| t.parse().ok());
+    let input = DeployInput::deserialize(&cx.op.input).map_err(|_| unreadable("network"))?;
+    let bridge = bridge_of(host, &input.network).clone();
     let memory_mib =
         u32::try_from(cx.app.resources.memory_mib).map_err(|_| unreadable("memory"))?;
     Ok(CreateLxc {
@@ -488,9 +492,10 @@ fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<CreateLxc
         cores: cx.app.resources.cores,
         net0: NewNet {
             name: "eth0".to_owned(),
-            bridge: host.bridge.clone(),
+            bridge,
             hwaddr: guest.identity.net0_mac,
         },
+        network: input.network,
         description: guest.identity.mark.described(&text),
         pool: host.pool.clone(),
         unprivileged: true,

@@ -57,6 +57,16 @@ async fn refused(live: &Live, wanted: &str) {
             "not_found",
         ),
         (
+            json!({"catalog_id": "beacon", "hostname": "shop", "network": {"ipv4": "192.0.2.10"}}),
+            422,
+            "invalid_value",
+        ),
+        (
+            json!({"catalog_id": "beacon", "hostname": "shop", "network": {"mtu": 9000}}),
+            400,
+            "unknown_field",
+        ),
+        (
             json!({"catalog_id": "beacon", "hostname": "shop", "no_such": 1}),
             400,
             "unknown_field",

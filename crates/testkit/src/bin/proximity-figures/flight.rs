@@ -45,6 +45,7 @@ pub(crate) fn body(hostname: &str) -> CreateApp {
         environment,
         host: Some("lab".to_owned()),
         node: None,
+        network: None,
     }
 }
 

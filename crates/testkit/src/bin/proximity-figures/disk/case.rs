@@ -72,6 +72,7 @@ fn beacon(hostname: String) -> CreateApp {
         environment: serde_json::Map::new(),
         host: None,
         node: None,
+        network: None,
     }
 }
 

@@ -1,0 +1,316 @@
+//! How a new container is attached to the network: bridge, VLAN, addresses and name servers.
+//!
+//! Pure. What Proxmox VE takes is from its schema (`net[n]`, `nameserver`, `searchdomain` of `POST /nodes/{node}/lxc`).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::BridgeName;
+
+/// A resolver reads so many name servers and no more.
+const MOST_NAME_SERVERS: usize = 3;
+/// Proxmox VE takes no shorter prefix of either kind.
+const SHORTEST_PREFIX: u8 = 8;
+
+/// A container's network as it is asked for, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NetworkWish {
+    /// Bridge on the node.
+    pub bridge: Option<String>,
+    /// VLAN tag.
+    pub vlan: Option<u32>,
+    /// `dhcp`, or an address with its prefix.
+    pub ipv4: Option<String>,
+    /// Gateway of an IPv4 address.
+    pub gateway: Option<String>,
+    /// `none`, `auto`, `dhcp`, or an address with its prefix.
+    pub ipv6: Option<String>,
+    /// Gateway of an IPv6 address.
+    pub gateway6: Option<String>,
+    /// Name servers, addresses.
+    pub dns: Vec<String>,
+    /// Search domain.
+    pub search: Option<String>,
+}
+
+/// A container's network. What is absent comes from the host entry or its node.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Network {
+    /// Bridge on the node; `None` = the host entry's.
+    pub bridge: Option<BridgeName>,
+    /// VLAN tag, 1 to 4094.
+    pub vlan: Option<u16>,
+    /// IPv4.
+    pub ipv4: Ipv4,
+    /// IPv6.
+    pub ipv6: Ipv6,
+    /// Name servers; none = the node's.
+    pub dns: Vec<IpAddr>,
+    /// Search domain; `None` = the node's, where there are no name servers either.
+    pub search: Option<String>,
+}
+
+/// Where a container's IPv4 address comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Ipv4 {
+    /// From a DHCP server.
+    #[default]
+    Dhcp,
+    /// It is given.
+    Static {
+        /// The address.
+        address: Ipv4Addr,
+        /// Bits of its network.
+        prefix: u8,
+        /// Where everything else goes.
+        gateway: Option<Ipv4Addr>,
+    },
+}
+
+/// Where a container's IPv6 address comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Ipv6 {
+    /// Proxmox VE configures none.
+    #[default]
+    None,
+    /// From what routers announce.
+    Auto,
+    /// From a DHCP server.
+    Dhcp,
+    /// It is given.
+    Static {
+        /// The address.
+        address: Ipv6Addr,
+        /// Bits of its network.
+        prefix: u8,
+        /// Where everything else goes.
+        gateway: Option<Ipv6Addr>,
+    },
+}
+
+/// A field of a [`NetworkWish`] that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {why}")]
+pub struct BadNetwork {
+    /// Which field.
+    pub field: &'static str,
+    /// Which rule it breaks.
+    pub why: String,
+}
+
+fn bad(field: &'static str, why: impl Into<String>) -> BadNetwork {
+    BadNetwork {
+        field,
+        why: why.into(),
+    }
+}
+
+impl NetworkWish {
+    /// The network that is asked for.
+    ///
+    /// # Errors
+    /// The first field that breaks its rule.
+    pub fn check(&self) -> Result<Network, BadNetwork> {
+        let bridge = self.bridge.as_deref().map(str::parse::<BridgeName>);
+        let bridge = bridge.transpose().map_err(|e| bad("bridge", e.to_string()))?;
+        let vlan = self.vlan.map(vlan).transpose()?;
+        if self.dns.len() > MOST_NAME_SERVERS {
+            let why = format!("{MOST_NAME_SERVERS} name servers at most are used");
+            return Err(bad("dns", why));
+        }
+        let dns = self.dns.iter().map(|text| {
+            let server = text.parse::<IpAddr>();
+            server.map_err(|_| bad("dns", format!("{text:?} is no address")))
+        });
+        if let Some(search) = self.search.as_deref().filter(|text| !is_domain(text)) {
+            return Err(bad("search", format!("{search:?} is no domain")));
+        }
+        Ok(Network {
+            bridge,
+            vlan,
+            ipv4: ipv4(self.ipv4.as_deref(), self.gateway.as_deref())?,
+            ipv6: ipv6(self.ipv6.as_deref(), self.gateway6.as_deref())?,
+            dns: dns.collect::<Result<Vec<IpAddr>, BadNetwork>>()?,
+            search: self.search.clone(),
+        })
+    }
+}
+
+fn vlan(tag: u32) -> Result<u16, BadNetwork> {
+    match u16::try_from(tag) {
+        Ok(tag) if (1..=4094).contains(&tag) => Ok(tag),
+        _ => Err(bad("vlan", format!("must be 1 to 4094, got {tag}"))),
+    }
+}
+
+fn ipv4(asked: Option<&str>, gateway: Option<&str>) -> Result<Ipv4, BadNetwork> {
+    let text = match asked {
+        None | Some("dhcp") => {
+            no_gateway("gateway", gateway)?;
+            return Ok(Ipv4::Dhcp);
+        }
+        Some(text) => text,
+    };
+    let rule = "must be dhcp, or an address with its prefix, e.g. 192.0.2.10/24";
+    let (address, prefix) = split::<Ipv4Addr>(text, 32).ok_or_else(|| bad("ipv4", rule))?;
+    if address.is_unspecified() || address.is_loopback() || address.is_multicast() {
+        return Err(bad("ipv4", "no container can have this address"));
+    }
+    let bits = u32::from(address);
+    let host = mask4(prefix) ^ u32::MAX;
+    // Two bits and more: the first address names the network, the last one is everybody's.
+    if prefix <= 30 && (bits & host == 0 || bits & host == host) {
+        return Err(bad("ipv4", "it is the first or the last address of its network"));
+    }
+    let gateway = gateway.map(|text| -> Result<Ipv4Addr, BadNetwork> {
+        let gateway = text.parse::<Ipv4Addr>();
+        let gateway = gateway.map_err(|_| bad("gateway", "is no IPv4 address"))?;
+        let is_inside = (u32::from(gateway) ^ bits) & mask4(prefix) == 0;
+        way_out("gateway", gateway == address, is_inside || prefix > 30)?;
+        Ok(gateway)
+    });
+    Ok(Ipv4::Static {
+        address,
+        prefix,
+        gateway: gateway.transpose()?,
+    })
+}
+
+fn ipv6(asked: Option<&str>, gateway: Option<&str>) -> Result<Ipv6, BadNetwork> {
+    let by_itself = match asked {
+        None | Some("none") => Some(Ipv6::None),
+        Some("auto") => Some(Ipv6::Auto),
+        Some("dhcp") => Some(Ipv6::Dhcp),
+        Some(_) => None,
+    };
+    if let Some(by_itself) = by_itself {
+        no_gateway("gateway6", gateway)?;
+        return Ok(by_itself);
+    }
+    let rule = "must be none, auto, dhcp, or an address with its prefix, e.g. 2001:db8::10/64";
+    let text = asked.unwrap_or_default();
+    let (address, prefix) = split::<Ipv6Addr>(text, 128).ok_or_else(|| bad("ipv6", rule))?;
+    if address.is_unspecified() || address.is_loopback() || address.is_multicast() {
+        return Err(bad("ipv6", "no container can have this address"));
+    }
+    let gateway = gateway.map(|text| -> Result<Ipv6Addr, BadNetwork> {
+        let gateway = text.parse::<Ipv6Addr>();
+        let gateway = gateway.map_err(|_| bad("gateway6", "is no IPv6 address"))?;
+        let differs = (u128::from(gateway) ^ u128::from(address)) & mask6(prefix);
+        // Routers are reached at their link-local address too.
+        let is_near = differs == 0 || gateway.is_unicast_link_local() || prefix > 126;
+        way_out("gateway6", gateway == address, is_near)?;
+        Ok(gateway)
+    });
+    Ok(Ipv6::Static {
+        address,
+        prefix,
+        gateway: gateway.transpose()?,
+    })
+}
+
+fn way_out(field: &'static str, is_itself: bool, is_near: bool) -> Result<(), BadNetwork> {
+    match (is_itself, is_near) {
+        (true, _) => Err(bad(field, "is the container's own address")),
+        (false, false) => Err(bad(field, "is not in the network of the address")),
+        (false, true) => Ok(()),
+    }
+}
+
+fn no_gateway(field: &'static str, gateway: Option<&str>) -> Result<(), BadNetwork> {
+    match gateway {
+        None => Ok(()),
+        Some(_) => Err(bad(field, "goes with an address that is given")),
+    }
+}
+
+/// `ADDRESS/PREFIX`.
+fn split<A: std::str::FromStr>(text: &str, longest: u8) -> Option<(A, u8)> {
+    let (address, prefix) = text.split_once('/')?;
+    let is_plain = prefix.bytes().all(|b| b.is_ascii_digit());
+    let prefix: u8 = prefix.parse().ok().filter(|_| is_plain)?;
+    let prefix = (SHORTEST_PREFIX..=longest).contains(&prefix).then_some(prefix)?;
+    Some((address.parse().ok()?, prefix))
+}
+
+fn mask4(prefix: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0)
+}
+
+fn mask6(prefix: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0)
+}
+
+/// A name as Proxmox VE's format `dns-name` has it.
+fn is_domain(text: &str) -> bool {
+    let label = |label: &str| {
+        let edge = |c: Option<u8>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+        let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        edge(label.bytes().next())
+            && edge(label.bytes().next_back())
+            && label.len() <= 63
+            && label.bytes().all(inside)
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+impl Network {
+    /// The addresses that are given: nobody else may have them.
+    #[must_use]
+    pub fn given(&self) -> Vec<IpAddr> {
+        let v4 = match self.ipv4 {
+            Ipv4::Static { address, .. } => Some(IpAddr::V4(address)),
+            Ipv4::Dhcp => None,
+        };
+        let v6 = match self.ipv6 {
+            Ipv6::Static { address, .. } => Some(IpAddr::V6(address)),
+            Ipv6::None | Ipv6::Auto | Ipv6::Dhcp => None,
+        };
+        v4.into_iter().chain(v6).collect()
+    }
+}
+
+/// Somebody who has addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Host name of the app.
+    pub app: String,
+    /// Which addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// An address that somebody else has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The address.
+    pub address: IpAddr,
+    /// Host name of the app that has it.
+    pub app: String,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the address {} is that of {}", self.address, self.app)
+    }
+}
+
+/// The first address of `given` that one of these has.
+#[must_use]
+pub fn conflict(given: &[IpAddr], holders: &[Holder]) -> Option<Conflict> {
+    given.iter().find_map(|address| {
+        let holder = holders.iter().find(|it| it.addresses.contains(address))?;
+        Some(Conflict {
+            address: *address,
+            app: holder.app.clone(),
+        })
+    })
+}
+
+#[cfg(test)]
+#[path = "network_tests.rs"]
+mod tests;

@@ -1,0 +1,145 @@
+//! A container is attached to the network as its deploy asked, and gets no address that another app has.
+
+use proximity_domain::interface::GuestInterface;
+use proximity_domain::network::{Network, NetworkWish};
+use proximity_domain::operation::OperationState;
+use proximity_domain::preflight::{Verdict, What};
+use proximity_domain::time::Timestamp;
+use proximity_engine::commands::CreateApp;
+use proximity_pve::property::PropertyString;
+use proximity_pve::transport::Method;
+use proximity_pve_emulator::core::{Access, Bridge};
+use proximity_store::records::AppRecord;
+use proximity_testkit::world::TestWorld;
+use serde_json::Value;
+
+async fn world() -> TestWorld {
+    TestWorld::start(Access::Full).await.unwrap()
+}
+
+fn given(address: &str) -> Network {
+    let wish = NetworkWish {
+        ipv4: Some(format!("{address}/24")),
+        ..NetworkWish::default()
+    };
+    wish.check().unwrap()
+}
+
+fn beacon(hostname: &str, network: Network) -> CreateApp {
+    CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: hostname.to_owned(),
+        network,
+        ..CreateApp::default()
+    }
+}
+
+async fn deployed(w: &TestWorld, request: CreateApp) -> AppRecord {
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    let op = w.settled(app.operation.unwrap()).await.unwrap();
+    assert_eq!(op.state, OperationState::Succeeded);
+    app
+}
+
+async fn config(w: &TestWorld, app: &AppRecord) -> Value {
+    let guests = w.store.native_guests(app.id).await.unwrap();
+    let place = &guests[0].place;
+    let path = format!("/nodes/{}/lxc/{}/config", place.node, place.vmid);
+    let answer = w.pve.as_root(Method::Get, &path, &[]).await;
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    body["data"].clone()
+}
+
+#[tokio::test]
+async fn a_container_is_attached_as_its_deploy_asked() {
+    let w = world().await;
+    w.pve.meddle(|world| {
+        let bridge = Bridge {
+            name: "vmbr1".to_owned(),
+            cidr: None,
+        };
+        world.node_mut("pve1").unwrap().bridges.push(bridge);
+    });
+    let wish = NetworkWish {
+        bridge: Some("vmbr1".to_owned()),
+        vlan: Some(30),
+        ipv4: Some("192.0.2.10/24".to_owned()),
+        gateway: Some("192.0.2.1".to_owned()),
+        ipv6: Some("auto".to_owned()),
+        dns: vec!["192.0.2.53".to_owned(), "192.0.2.54".to_owned()],
+        search: Some("lab.example.org".to_owned()),
+        ..NetworkWish::default()
+    };
+    let app = deployed(&w, beacon("web", wish.check().unwrap())).await;
+    let config = config(&w, &app).await;
+    let net0 = PropertyString::parse(config["net0"].as_str().unwrap());
+    for (key, value) in [
+        ("bridge", "vmbr1"),
+        ("tag", "30"),
+        ("ip", "192.0.2.10/24"),
+        ("gw", "192.0.2.1"),
+        ("ip6", "auto"),
+    ] {
+        assert_eq!(net0.get(key), Some(value), "{config}");
+    }
+    assert_eq!(config["nameserver"], "192.0.2.53 192.0.2.54");
+    assert_eq!(config["searchdomain"], "lab.example.org");
+}
+
+#[tokio::test]
+async fn without_a_wish_it_is_dhcp_on_the_hosts_bridge() {
+    let w = world().await;
+    let app = deployed(&w, beacon("web", Network::default())).await;
+    let config = config(&w, &app).await;
+    let net0 = PropertyString::parse(config["net0"].as_str().unwrap());
+    assert_eq!((net0.get("bridge"), net0.get("ip")), (Some("vmbr0"), Some("dhcp")));
+    assert_eq!((net0.get("tag"), net0.get("ip6")), (None, None));
+    assert!(config["nameserver"].is_null() && config["searchdomain"].is_null());
+}
+
+/// The bridge that is asked for has to be there, not the host entry's.
+#[tokio::test]
+async fn a_bridge_that_no_node_has_is_refused() {
+    let w = world().await;
+    let wish = NetworkWish {
+        bridge: Some("vmbr7".to_owned()),
+        ..NetworkWish::default()
+    };
+    let request = beacon("web", wish.check().unwrap());
+    let found = w.engine.preflight(request.clone()).await.unwrap();
+    let bridge = found.lines.iter().find(|line| line.line.what == What::Bridge);
+    assert_eq!(bridge.unwrap().line.verdict, Verdict::Stop);
+    let refused = w.engine.create_app(&w.actor, request).await.unwrap_err();
+    assert_eq!(refused.code(), "bridge_missing");
+}
+
+#[tokio::test]
+async fn an_address_that_another_app_was_given_or_shows_is_refused() {
+    let w = world().await;
+    let first = deployed(&w, beacon("web", given("192.0.2.10"))).await;
+    let guests = w.store.native_guests(first.id).await.unwrap();
+    let shown = GuestInterface {
+        name: "eth0".to_owned(),
+        mac: None,
+        addresses: vec!["192.0.2.77".parse().unwrap()],
+    };
+    w.store
+        .note_interfaces(guests[0].id, &[shown], Timestamp(1))
+        .await
+        .unwrap();
+    for address in ["192.0.2.10", "192.0.2.77"] {
+        let request = beacon("db-1", given(address));
+        let found = w.engine.preflight(request.clone()).await.unwrap();
+        let line = found.lines.iter().find(|line| line.line.what == What::Address);
+        let line = &line.unwrap().line;
+        assert_eq!((line.verdict, line.code), (Verdict::Stop, Some("address_taken")));
+        let refused = w.engine.create_app(&w.actor, request).await.unwrap_err();
+        assert_eq!(refused.code(), "address_taken");
+        assert!(refused.fields()["network.ipv4"].contains("web"), "{refused}");
+        assert!(refused.hint().contains("proximity addresses"), "{refused:?}");
+    }
+    assert_eq!(w.store.ports().await.unwrap().held.len(), 1);
+    let free = w.engine.preflight(beacon("db-1", given("192.0.2.11"))).await;
+    assert!(free.unwrap().deployable);
+    deployed(&w, beacon("db-1", given("192.0.2.11"))).await;
+}
