@@ -36,6 +36,10 @@ pub struct CreateApp {
     /// How its container is attached to the network; left out, by DHCP on the host entry's bridge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkConfig>,
+    /// Ids or host names of apps that it is to be kept apart from: it goes to a node without them where one fits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 16, required = false)]
+    pub apart_from: Vec<String>,
 }
 
 /// How a container is attached to the network. What is left out comes from the host entry, or from its node.

@@ -49,6 +49,7 @@ pub enum PreflightSubject {
     Rights,
     NameServers,
     Address,
+    Apart,
 }
 
 /// What a line of a pre-flight comes to.

@@ -1,5 +1,5 @@
-//! Where a new guest goes: the online node with the most free memory that has everything it needs, the template before one that
-//! would download it first.
+//! Where a new guest goes: the online node with the most free memory that has everything it needs; before that one without an app it
+//! is to be kept apart from, and one that has the template before one that would download it.
 //!
 //! Pure: whoever asks brings the nodes as read just now, and what deploys under way have been promised there.
 
@@ -80,6 +80,8 @@ pub struct Need {
     pub template: String,
     /// It is set up inside.
     pub inside: bool,
+    /// Where the apps are that it is to be kept apart from: taken only when no other node fits.
+    pub apart_from: Vec<(HostLabel, NodeName)>,
 }
 
 /// Why a node cannot take a guest.
@@ -252,8 +254,8 @@ pub fn sentence(lacks: &[Lack]) -> String {
     texts.join(" and ")
 }
 
-/// The place in `nodes` of the one that takes the guest: of those that lack nothing, one that has the template before one that
-/// would download it; of those the one with the most free memory after all promises; of equal ones the first by host and name.
+/// The place in `nodes` of the one that takes the guest: of those that lack nothing, one without an app it is to be kept apart from
+/// before the others; of those one that has the template before one that would download it; of those the one with the most free memory after all promises; of equal ones the first by host and name.
 ///
 /// # Errors
 /// [`NoPlace`], with what each node lacks.
@@ -265,10 +267,11 @@ pub fn place(nodes: &[NodeCapacity], need: &Need) -> Result<usize, NoPlace> {
         .collect();
     let fitting = judged.iter().filter(|(_, _, lacks)| lacks.is_empty());
     let best = fitting.max_by(|(_, a, _), (_, b, _)| {
+        let by_apps = is_apart(a, need).cmp(&is_apart(b, need));
         let by_template = has_template(a).cmp(&has_template(b));
         let by_memory = spare_mib(a).cmp(&spare_mib(b));
-        let by_both = by_template.then(by_memory);
-        by_both.then_with(|| (&b.host, &b.node).cmp(&(&a.host, &a.node)))
+        let by_all = by_apps.then(by_template).then(by_memory);
+        by_all.then_with(|| (&b.host, &b.node).cmp(&(&a.host, &a.node)))
     });
     match best {
         Some((i, _, _)) => Ok(*i),
@@ -280,6 +283,13 @@ pub fn place(nodes: &[NodeCapacity], need: &Need) -> Result<usize, NoPlace> {
                 .collect(),
         }),
     }
+}
+
+/// None of the apps is there that this guest is to be kept apart from.
+#[must_use]
+pub fn is_apart(node: &NodeCapacity, need: &Need) -> bool {
+    let mut places = need.apart_from.iter();
+    places.all(|(host, name)| (host, name) != (&node.host, &node.node))
 }
 
 fn has_template(node: &NodeCapacity) -> bool {

@@ -11,6 +11,7 @@ fn need() -> Need {
         resources: ASK,
         template: "debian-12".to_owned(),
         inside: false,
+        apart_from: Vec::new(),
     }
 }
 
@@ -74,6 +75,31 @@ fn a_node_whose_ssh_is_not_known_takes_only_what_is_not_set_up_inside() {
             .ends_with("home/a has no SSH entry, and the app is set up inside its container"),
         "{none}"
     );
+}
+
+#[test]
+fn a_node_with_an_app_to_be_kept_apart_from_comes_last_and_is_taken_when_no_other_fits() {
+    let at = |host: &str, name: &str| (host.parse().unwrap(), name.parse().unwrap());
+    let apart = Need {
+        apart_from: vec![at("home", "a"), at("away", "b")],
+        ..need()
+    };
+    let nodes = [node("a", 3000), node("b", 1000)];
+    assert_eq!(place(&nodes, &need()), Ok(0));
+    assert_eq!(place(&nodes, &apart), Ok(1), "b of another host is none of them");
+    let full = [node("a", 3000), node("b", 100)];
+    assert_eq!(place(&full, &apart), Ok(0));
+    assert!(is_apart(&nodes[1], &apart) && !is_apart(&nodes[0], &apart));
+    // Before the template: that can be brought.
+    let offering = with(|figures| {
+        figures.has_template = false;
+        figures.offers_template = true;
+    });
+    let offering = NodeCapacity {
+        node: "c".parse().unwrap(),
+        ..offering
+    };
+    assert_eq!(place(&[node("a", 3000), offering], &apart), Ok(1));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use crate::names::Hostname;
 use crate::network::{Conflict, Network};
-use crate::place::{Need, NoPlace, NodeCapacity, place};
+use crate::place::{Need, NoPlace, NodeCapacity, is_apart, place};
 use crate::ports::PortRange;
 
 /// What a line is about.
@@ -46,11 +46,13 @@ pub enum What {
     NameServers,
     /// An address that is given by hand.
     Address,
+    /// Whether it is kept apart from the apps that were named.
+    Apart,
 }
 
 impl What {
     /// Every one there is.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Name,
         Self::Place,
         Self::Host,
@@ -66,6 +68,7 @@ impl What {
         Self::Rights,
         Self::NameServers,
         Self::Address,
+        Self::Apart,
     ];
 
     /// As it is told, `snake_case`.
@@ -87,6 +90,7 @@ impl What {
             Self::Rights => "rights",
             Self::NameServers => "name_servers",
             Self::Address => "address",
+            Self::Apart => "apart",
         }
     }
 }
@@ -312,6 +316,9 @@ pub fn judge(facts: &Facts) -> Judgement {
     for node in &facts.nodes {
         lines.extend(nodes::lines(node, &facts.need, lacking));
     }
+    if let Some(chosen) = chosen.as_ref().ok().and_then(|at| facts.nodes.get(*at)) {
+        lines.extend(apart(chosen, &facts.need));
+    }
     if let (Ok(chosen), Some(at_place)) = (&chosen, &facts.at_place) {
         let place = facts.nodes.get(*chosen).map(nodes::place_of);
         lines.push(rights(place.clone(), &at_place.rights));
@@ -409,6 +416,28 @@ fn rights(place: Option<String>, read: &Reading<RightsFacts>) -> Line {
         unit: Some("privileges"),
         ..line
     }
+}
+
+/// Said only of who is to be kept apart from somebody. A node that has such an app is taken when no other one fits.
+fn apart(chosen: &NodeFacts, need: &Need) -> Option<Line> {
+    if need.apart_from.is_empty() {
+        return None;
+    }
+    let (has, note, verdict) = match is_apart(&chosen.capacity, need) {
+        true => ("another node", String::new(), Verdict::Ok),
+        false => (
+            "the same node",
+            "no other node fits, and an app it was to be kept apart from is there".to_owned(),
+            Verdict::Warn,
+        ),
+    };
+    Some(Line {
+        place: Some(nodes::place_of(chosen)),
+        has: Some(Amount::text(has)),
+        wants: Some(Amount::text("another node")),
+        note,
+        ..Line::new(What::Apart, verdict)
+    })
 }
 
 /// Those that are given take the place of the node's. Whether they answer is not asked.

@@ -59,6 +59,7 @@ fn facts(nodes: Vec<NodeFacts>) -> Facts {
             },
             template: "debian-12".to_owned(),
             inside: true,
+            apart_from: Vec::new(),
         },
         network: Network::default(),
         nodes,
@@ -120,8 +121,8 @@ fn an_app_that_fits_is_told_every_figure_and_nothing_stops_it() {
     let kinds: BTreeSet<What> = judged.lines.iter().map(|line| line.what).collect();
     let told_of: BTreeSet<What> = What::ALL.into_iter().collect();
     let others: Vec<&What> = told_of.difference(&kinds).collect();
-    let unasked = [&What::Host, &What::Address];
-    assert_eq!(others, unasked, "all hosts could be asked, and none is given");
+    let unasked = [&What::Host, &What::Address, &What::Apart];
+    assert_eq!(others, unasked, "of these nothing was asked for");
 }
 
 #[test]
@@ -320,6 +321,20 @@ fn a_node_that_asks_itself_for_names_hands_on_nothing_useful() {
         let line = told(&judged, What::NameServers);
         assert_eq!(line, [format!("home/pve1 {told_of} -")]);
     }
+}
+
+#[test]
+fn whether_it_is_kept_apart_is_told_and_stops_nothing() {
+    let mut read = facts(vec![node("pve1", 2000), node("pve2", 1000)]);
+    read.need.apart_from = vec![("home".parse().unwrap(), "pve1".parse().unwrap())];
+    let judged = judge(&read);
+    let expected = ["home/pve2 another node/another node ok -"];
+    assert_eq!(told(&judged, What::Apart), expected);
+    read.nodes.pop();
+    let judged = judge(&read);
+    assert!(judged.is_deployable());
+    let expected = ["home/pve1 the same node/another node warn -"];
+    assert_eq!(told(&judged, What::Apart), expected);
 }
 
 #[test]

@@ -466,6 +466,7 @@ impl<'a> Doer<'a> {
             host: spec.host.map(|host| host.to_string()),
             node: spec.node.as_ref().map(ToString::to_string),
             network: Network::default(),
+            apart_from: Vec::new(),
             key: Some(key),
         })
     }

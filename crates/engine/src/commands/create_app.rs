@@ -4,7 +4,9 @@ use futures::future::join_all;
 use proximity_domain::create::{self, Refusal, ResourceRequest};
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, OperationId};
-use proximity_domain::names::{BadName, BridgeName, CatalogId, Hostname, NodeName};
+use proximity_domain::names::{
+    BadName, BridgeName, CatalogId, HostLabel, Hostname, NodeName,
+};
 use proximity_domain::network::{self, Holder, Network};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::place::{self, Lack, Need, NodeCapacity};
@@ -37,6 +39,8 @@ pub struct CreateApp {
     pub node: Option<String>,
     /// How its container is attached to the network.
     pub network: Network,
+    /// Apps that it is to be kept apart from: it goes to a node without them where one fits.
+    pub apart_from: Vec<AppId>,
     /// The same key gives the same app.
     pub key: Option<RequestKey>,
 }
@@ -55,7 +59,7 @@ impl Engine {
     ) -> Result<AppRecord, EngineError> {
         let hostname = request.hostname.parse::<Hostname>();
         let hostname = hostname.map_err(|e| invalid_name(&e))?;
-        let wanted = self.wanted(&request)?;
+        let mut wanted = self.wanted(&request)?;
         let hosts = self.candidate_hosts(request.host.as_deref()).await?;
         if self
             .store()
@@ -73,6 +77,7 @@ impl Engine {
             .await;
         let placing = self.inner.placing.lock().await;
         let promised = Promises::read(self.store()).await?;
+        wanted.need.apart_from = self.places_of(&request.apart_from).await?;
         let seen = Seen::of(&hosts, seen, &promised, &request);
         let (host, node) = choose(seen, &wanted.need, request.node.as_deref())?;
         if let Some(taken) = self.address_conflict(host, &request.network).await? {
@@ -141,12 +146,33 @@ impl Engine {
             resources: create::resources(&entry.id, &entry.needs, request.resources)?,
             template: entry.os_template.to_string(),
             inside: !recipe.steps.is_empty(),
+            apart_from: Vec::new(),
         };
         Ok(Wanted {
             entry,
             recipe,
             need,
         })
+    }
+
+    /// Where these apps are on record now. One that is gone is nowhere.
+    pub(super) async fn places_of(
+        &self,
+        apps: &[AppId],
+    ) -> Result<Vec<(HostLabel, NodeName)>, EngineError> {
+        if apps.is_empty() {
+            return Ok(Vec::new());
+        }
+        let hosts = self.store().hosts().await?;
+        let mut places = Vec::new();
+        for id in apps {
+            let Some(app) = self.store().app(*id).await? else {
+                continue;
+            };
+            let host = hosts.iter().find(|host| host.id == app.host);
+            places.extend(host.map(|host| (host.label.clone(), app.node)));
+        }
+        Ok(places)
     }
 
     /// Whether an address that this network gives by hand is that of another app on the host: one that was asked for at its

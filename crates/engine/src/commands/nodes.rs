@@ -121,6 +121,7 @@ fn node_view(seen: &NodeLook, host: &HostRecord, promised: &Promises) -> NodeVie
         resources: SMALLEST,
         template: String::new(),
         inside: false,
+        apart_from: Vec::new(),
     };
     let lacks = place::lacks(&capacity, &need);
     let told = match &seen.told {

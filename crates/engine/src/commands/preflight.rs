@@ -54,13 +54,14 @@ impl Engine {
         let deadline = Deadline::of_request();
         let hostname = request.hostname.parse::<Hostname>();
         let hostname = hostname.map_err(|e| invalid_name(&e))?;
-        let wanted = self.wanted(&request)?;
+        let mut wanted = self.wanted(&request)?;
         let hosts = self.candidate_hosts(request.host.as_deref()).await?;
         let taken = self.store().app_by_hostname(hostname.as_str()).await?;
         let seen = self
             .see_all(&hosts, &wanted, request.node.as_deref())
             .await;
         let promised = Promises::read(self.store()).await?;
+        wanted.need.apart_from = self.places_of(&request.apart_from).await?;
         let seen = Seen::of(&hosts, seen, &promised, &request);
         if seen.nodes.is_empty() && seen.out.is_empty() {
             return Err(no_node(request.node.as_deref()));
@@ -196,6 +197,7 @@ fn hint(line: &Line, facts: &Facts, out: &[(&HostRecord, EngineError)]) -> Strin
         | What::Template
         | What::Bridge
         | What::Ssh
-        | What::NameServers => no_place_row(code).hint.to_owned(),
+        | What::NameServers
+        | What::Apart => no_place_row(code).hint.to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proximity_domain::ids::AppId;
 use proximity_domain::operation::OperationState;
 use proximity_engine::commands::{ChangeHost, CreateApp};
 use proximity_engine::engine::EngineLimits;
@@ -260,6 +261,31 @@ async fn memory_promised_to_deploys_under_way_is_not_given_out_again() {
     assert!(fields.contains_key("config.memory"), "{fields:?}");
     ask(&w, with_memory("small", 512)).await.unwrap();
     assert_eq!(w.store.ports().await.unwrap().held.len(), 4);
+}
+
+/// It goes to a node without those it is to be kept apart from, also to one with less memory, and beside them when no other fits.
+#[tokio::test]
+async fn an_app_is_kept_apart_from_others_where_a_node_is_left() {
+    let w = three_nodes().await;
+    w.pve
+        .meddle(|world| world.node_mut("pve1").unwrap().memory_used_bytes = 4 << 30);
+    let pinned = |node: &str, hostname: &str| CreateApp {
+        node: Some(node.to_owned()),
+        ..beacon(hostname)
+    };
+    let mut others = Vec::new();
+    for (node, hostname) in [("pve2", "a"), ("pve3", "b")] {
+        others.push(ask(&w, pinned(node, hostname)).await.unwrap().id);
+    }
+    let apart = |hostname: &str, from: &[AppId]| CreateApp {
+        apart_from: from.to_vec(),
+        ..beacon(hostname)
+    };
+    let third = ask(&w, apart("c", &others)).await.unwrap();
+    assert_eq!(third.node.as_str(), "pve1");
+    others.push(third.id);
+    let fourth = ask(&w, apart("d", &others)).await.unwrap();
+    assert_ne!(fourth.node.as_str(), "pve1", "none is left, and others have more");
 }
 
 #[tokio::test]

@@ -74,6 +74,9 @@ pub(crate) struct DeployArgs {
     /// Node [default: the online one with the most free memory that fits]
     #[arg(long, value_name = "NODE")]
     pub(crate) node: Option<String>,
+    /// App that it is to be kept apart from, on another node where one fits; may be given several times
+    #[arg(long, value_name = "APP")]
+    pub(crate) apart_from: Vec<String>,
     /// Only look whether it can be deployed, and say in numbers what speaks against it; makes nothing
     #[arg(long, conflicts_with = "detach")]
     pub(crate) dry_run: bool,

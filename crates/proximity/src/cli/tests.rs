@@ -62,6 +62,7 @@ fn what_people_type_is_understood() {
         "deploy nginx web --memory 512 --cores 2 --disk 8 --set title=a=b --set gzip=false --detach",
         "deploy nginx web --memory 512 --host home --dry-run --json",
         "deploy nginx web --bridge vmbr1 --vlan 30 --ip 192.0.2.10/24 --gateway 192.0.2.1 --dns 192.0.2.53 --dns 192.0.2.54",
+        "deploy nginx web-2 --apart-from web-1 --apart-from web-0",
         "deploy nginx web --ip6 2001:db8::10/64 --gateway6 fe80::1 --search-domain lab.example.org",
         "apps --status running --json",
         "logs web -f",

@@ -51,6 +51,7 @@ fn body(args: DeployArgs) -> Result<CreateApp, Failed> {
         host: args.host,
         node: args.node,
         network: network(args.network),
+        apart_from: args.apart_from,
     })
 }
 

@@ -66,6 +66,7 @@ pub(crate) async fn deploy(
         host: None,
         node: None,
         network: None,
+        apart_from: Vec::new(),
     };
     let app = world
         .client

@@ -106,7 +106,7 @@ fn filter(query: AppQuery, caller: &Caller) -> Result<AppFilter, Refusal> {
     params(IdempotencyKey),
     request_body = CreateApp,
     responses((status = 202, description = "Recorded; the work follows.", body = App, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
-    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "no_host", "host_not_found", "not_found", "hostname_taken", "exists", "busy", "queue_full", "idempotency_conflict", "memory_above_node", "memory_short", "nodes_excluded", "nodes_without_ssh", "no_node_fits", "storage_missing", "storage_full", "bridge_missing", "cores_above_node", "no_node_online", "template_missing", "address_taken", "ports_exhausted", "no_guest_access", "no_quorum", "view_incomplete", "@cluster"]))))]
+    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "app_not_found", "no_host", "host_not_found", "not_found", "hostname_taken", "exists", "busy", "queue_full", "idempotency_conflict", "memory_above_node", "memory_short", "nodes_excluded", "nodes_without_ssh", "no_node_fits", "storage_missing", "storage_full", "bridge_missing", "cores_above_node", "no_node_online", "template_missing", "address_taken", "ports_exhausted", "no_guest_access", "no_quorum", "view_incomplete", "@cluster"]))))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
@@ -118,7 +118,7 @@ pub(crate) async fn create(
         Once::New(key) => key,
         Once::Before(id) => return recorded_before(&state, &caller, id).await,
     };
-    let request = wanted(body, key.clone())?;
+    let request = wanted(&state, &caller, body, key.clone()).await?;
     match state.engine().create_app(caller.actor(), request).await {
         Ok(record) => recorded(&state, record).await,
         Err(e) => {
@@ -135,18 +135,34 @@ pub(crate) async fn create(
 #[utoipa::path(post, path = "/api/apps/preflight", tag = "apps", operation_id = "preflight_app",
     request_body = CreateApp,
     responses((status = 200, description = "What was found.", body = Preflight)),
-    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "no_host", "host_not_found", "not_found"]))))]
+    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "app_not_found", "no_host", "host_not_found", "not_found"]))))]
 pub(crate) async fn preflight(
     State(state): State<AppState>,
     caller: Caller,
     Body(body): Body<CreateApp>,
 ) -> Result<Json<Preflight>, Refusal> {
     caller.require(Scope::Operate)?;
-    let found = state.engine().preflight(wanted(body, None)?).await?;
+    let request = wanted(&state, &caller, body, None).await?;
+    let found = state.engine().preflight(request).await?;
     Ok(Json(convert::preflight(found)))
 }
 
-fn wanted(body: CreateApp, key: Option<RequestKey>) -> Result<commands::CreateApp, Refusal> {
+/// Names of apps at most that one is kept apart from.
+const MOST_APART: usize = 16;
+
+async fn wanted(
+    state: &AppState,
+    caller: &Caller,
+    body: CreateApp,
+    key: Option<RequestKey>,
+) -> Result<commands::CreateApp, Refusal> {
+    if body.apart_from.len() > MOST_APART {
+        return Err(invalid("apart_from", format!("names {MOST_APART} apps at most")));
+    }
+    let mut apart_from = Vec::new();
+    for name in &body.apart_from {
+        apart_from.push(lookup::app(&state.reader(), caller, name).await?.id);
+    }
     let wish = body.network.map(convert::network).unwrap_or_default();
     let network = wish
         .check()
@@ -163,6 +179,7 @@ fn wanted(body: CreateApp, key: Option<RequestKey>) -> Result<commands::CreateAp
         host: body.host,
         node: body.node,
         network,
+        apart_from,
         key,
     })
 }

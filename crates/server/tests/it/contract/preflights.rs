@@ -12,7 +12,8 @@ fn line<'b>(body: &'b Value, what: &str) -> &'b Value {
 }
 
 pub(super) async fn looked(live: &Live) {
-    let wanted = json!({"catalog_id": "beacon", "hostname": "shop"}).to_string();
+    let wanted = json!({"catalog_id": "beacon", "hostname": "shop", "apart_from": ["web"]});
+    let wanted = wanted.to_string();
     let before = live.world.pve.changes().len();
     let found = live.send("POST", AT, &wanted).await;
     assert_eq!(found.status, 200, "{}", found.body);
@@ -24,6 +25,7 @@ pub(super) async fn looked(live: &Live) {
         (&memory["unit"], &memory["verdict"], &memory["place"]),
         (&json!("MiB"), &json!("ok"), &json!("lab/pve1"))
     );
+    assert_eq!(line(&found.body, "apart")["verdict"], "warn");
     assert_eq!(live.world.pve.changes().len(), before);
     assert_eq!(live.send("GET", "/api/apps/shop", "").await.status, 404);
 
@@ -60,6 +62,11 @@ async fn refused(live: &Live, wanted: &str) {
             json!({"catalog_id": "beacon", "hostname": "shop", "network": {"ipv4": "192.0.2.10"}}),
             422,
             "invalid_value",
+        ),
+        (
+            json!({"catalog_id": "beacon", "hostname": "shop", "apart_from": ["nobody"]}),
+            404,
+            "app_not_found",
         ),
         (
             json!({"catalog_id": "beacon", "hostname": "shop", "network": {"mtu": 9000}}),

@@ -46,6 +46,7 @@ pub(crate) fn body(hostname: &str) -> CreateApp {
         host: Some("lab".to_owned()),
         node: None,
         network: None,
+        apart_from: Vec::new(),
     }
 }
 

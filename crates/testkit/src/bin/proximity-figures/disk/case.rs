@@ -73,6 +73,7 @@ fn beacon(hostname: String) -> CreateApp {
         host: None,
         node: None,
         network: None,
+        apart_from: Vec::new(),
     }
 }
 
