@@ -40,6 +40,10 @@ pub struct CreateApp {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 16, required = false)]
     pub apart_from: Vec<String>,
+    /// Public SSH keys that root of its container logs in with; left out, root has neither key nor password.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 16, required = false)]
+    pub root_keys: Vec<String>,
 }
 
 /// How a container is attached to the network. What is left out comes from the host entry, or from its node.

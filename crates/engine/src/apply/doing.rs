@@ -467,6 +467,7 @@ impl<'a> Doer<'a> {
             node: spec.node.as_ref().map(ToString::to_string),
             network: Network::default(),
             apart_from: Vec::new(),
+            root_keys: Vec::new(),
             key: Some(key),
         })
     }

@@ -10,6 +10,7 @@ use proximity_domain::names::{
 use proximity_domain::network::{self, Holder, Network};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::place::{self, Lack, Need, NodeCapacity};
+use proximity_pve::guest::ssh::HostKey;
 use proximity_store::error::StoreError;
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
 use proximity_store::views::{AppFilter, OperationFilter};
@@ -41,6 +42,8 @@ pub struct CreateApp {
     pub network: Network,
     /// Apps that it is to be kept apart from: it goes to a node without them where one fits.
     pub apart_from: Vec<AppId>,
+    /// Public keys that root of its container logs in with, OpenSSH's form; without any root has neither key nor password.
+    pub root_keys: Vec<String>,
     /// The same key gives the same app.
     pub key: Option<RequestKey>,
 }
@@ -87,6 +90,7 @@ impl Engine {
             entry,
             recipe,
             need,
+            root_keys,
         } = wanted;
         let ids = &self.inner.parts.ids;
         let app = NewApp {
@@ -106,7 +110,7 @@ impl Engine {
             id: OperationId(ids.uuid()),
             kind: OperationKind::Deploy,
             app: app.id,
-            input: DeployInput::of(request.network)?,
+            input: DeployInput::of(request.network, root_keys)?,
             retry_of: None,
             key: None,
         };
@@ -135,6 +139,7 @@ impl Engine {
             .catalog()
             .get(&id)
             .ok_or(Refusal::UnknownCatalogId(id))?;
+        let root_keys = root_keys(&request.root_keys)?;
         let given = request.environment.clone().into_iter().collect();
         let recipe = entry
             .resolve_new(&given, &mut || self.inner.parts.ids.nonce())
@@ -152,6 +157,7 @@ impl Engine {
             entry,
             recipe,
             need,
+            root_keys,
         })
     }
 
@@ -302,6 +308,8 @@ pub(super) struct Wanted<'e> {
     pub(super) recipe: ResolvedRecipe,
     /// What it needs of a node.
     pub(super) need: Need,
+    /// Checked, each without its comment.
+    pub(super) root_keys: Vec<String>,
 }
 
 /// The nodes that are in question, as they are now.
@@ -398,16 +406,38 @@ pub(crate) struct DeployInput {
     /// How the container is attached to the network.
     #[serde(skip_serializing_if = "is_usual")]
     pub(crate) network: Network,
+    /// Public keys that root logs in with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) root_keys: Vec<String>,
 }
 
 impl DeployInput {
-    /// For a container with this network.
-    fn of(network: Network) -> Result<Value, EngineError> {
-        serde_json::to_value(Self { network }).map_err(|e| EngineError::Invalid {
+    fn of(network: Network, root_keys: Vec<String>) -> Result<Value, EngineError> {
+        let input = Self { network, root_keys };
+        serde_json::to_value(input).map_err(|e| EngineError::Invalid {
             field: "network".to_owned(),
             message: format!("it cannot be kept: {e}"),
         })
     }
+}
+
+/// Keys of root at most.
+const MOST_KEYS: usize = 16;
+
+/// The keys without their comments. Proxmox VE refuses a create with a text that is none, and says not which one.
+fn root_keys(texts: &[String]) -> Result<Vec<String>, EngineError> {
+    let invalid = |message: String| EngineError::Invalid {
+        field: "root_keys".to_owned(),
+        message,
+    };
+    if texts.len() > MOST_KEYS {
+        return Err(invalid(format!("{MOST_KEYS} keys of root at most are taken")));
+    }
+    let key = |(at, text): (usize, &String)| {
+        let key = text.parse::<HostKey>().map(|key| key.to_string());
+        key.map_err(|_| invalid(format!("number {} is no public key of OpenSSH's form", at + 1)))
+    };
+    texts.iter().enumerate().map(key).collect()
 }
 
 fn is_usual(network: &Network) -> bool {

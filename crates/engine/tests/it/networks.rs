@@ -1,4 +1,7 @@
-//! A container is attached to the network as its deploy asked, and gets no address that another app has.
+//! A container is attached to the network as its deploy asked, and gets no address that another app has; its root has the keys that were
+//! asked for.
+
+use std::sync::{Arc, Mutex};
 
 use proximity_domain::interface::GuestInterface;
 use proximity_domain::network::{Network, NetworkWish};
@@ -6,8 +9,9 @@ use proximity_domain::operation::OperationState;
 use proximity_domain::preflight::{Verdict, What};
 use proximity_domain::time::Timestamp;
 use proximity_engine::commands::CreateApp;
+use proximity_pve::guest::ssh::generate_keypair;
 use proximity_pve::property::PropertyString;
-use proximity_pve::transport::Method;
+use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::{Access, Bridge};
 use proximity_store::records::AppRecord;
 use proximity_testkit::world::TestWorld;
@@ -142,4 +146,35 @@ async fn an_address_that_another_app_was_given_or_shows_is_refused() {
     let free = w.engine.preflight(beacon("db-1", given("192.0.2.11"))).await;
     assert!(free.unwrap().deployable);
     deployed(&w, beacon("db-1", given("192.0.2.11"))).await;
+}
+
+/// What Proxmox VE is sent are the keys alone, one a line; what is none is refused before anything is made.
+#[tokio::test]
+async fn root_has_the_keys_that_were_asked_for() {
+    let w = world().await;
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&sent);
+    let listens = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        if request.method == Method::Post && request.path.ends_with("/lxc") {
+            let mut params = request.params.iter();
+            let keys = params.find(|(name, _)| name == "ssh-public-keys");
+            log.lock().unwrap().push(keys.map(|(_, keys)| keys.clone()));
+        }
+        answer
+    };
+    w.pve.distort(Some(Arc::new(listens)));
+    let (first, second) = (generate_keypair().unwrap(), generate_keypair().unwrap());
+    let mut request = beacon("web", Network::default());
+    request.root_keys = vec![first.public_line.clone(), second.public_line.clone()];
+    deployed(&w, request).await;
+    deployed(&w, beacon("bare", Network::default())).await;
+    let bare = |line: &str| line.strip_suffix(" proximity").unwrap().to_owned();
+    let both = format!("{}\n{}", bare(&first.public_line), bare(&second.public_line));
+    assert_eq!(*sent.lock().unwrap(), [Some(both), None]);
+
+    let mut request = beacon("other", Network::default());
+    request.root_keys = vec![first.public_line, "ssh-ed25519 nonsense".to_owned()];
+    let refused = w.engine.create_app(&w.actor, request).await.unwrap_err();
+    assert_eq!(refused.code(), "invalid_value");
+    assert!(refused.fields()["root_keys"].contains("number 2"), "{refused}");
 }

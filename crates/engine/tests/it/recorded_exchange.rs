@@ -138,6 +138,7 @@ impl Walk {
                 hwaddr: name("BC:24:11:00:00:01"),
             },
             network: proximity_domain::network::Network::default(),
+            root_keys: Vec::new(),
             description: guest_mark().to_string(),
             pool: Some(name("gold")),
             unprivileged: true,

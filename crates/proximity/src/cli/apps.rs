@@ -77,6 +77,9 @@ pub(crate) struct DeployArgs {
     /// App that it is to be kept apart from, on another node where one fits; may be given several times
     #[arg(long, value_name = "APP")]
     pub(crate) apart_from: Vec<String>,
+    /// File with a public SSH key that root of the container logs in with; may be given several times [default: root has neither key nor password]
+    #[arg(long = "root-key", value_name = "FILE")]
+    pub(crate) root_keys: Vec<PathBuf>,
     /// Only look whether it can be deployed, and say in numbers what speaks against it; makes nothing
     #[arg(long, conflicts_with = "detach")]
     pub(crate) dry_run: bool,

@@ -63,6 +63,7 @@ fn what_people_type_is_understood() {
         "deploy nginx web --memory 512 --host home --dry-run --json",
         "deploy nginx web --bridge vmbr1 --vlan 30 --ip 192.0.2.10/24 --gateway 192.0.2.1 --dns 192.0.2.53 --dns 192.0.2.54",
         "deploy nginx web-2 --apart-from web-1 --apart-from web-0",
+        "deploy nginx web --root-key /home/me/.ssh/id_ed25519.pub --root-key other.pub",
         "deploy nginx web --ip6 2001:db8::10/64 --gateway6 fe80::1 --search-domain lab.example.org",
         "apps --status running --json",
         "logs web -f",

@@ -39,6 +39,10 @@ pub(crate) async fn run(context: &Context, args: DeployArgs) -> Result<(), Faile
 
 fn body(args: DeployArgs) -> Result<CreateApp, Failed> {
     let environment = settings(args.settings, args.setting_files)?;
+    let mut root_keys = Vec::new();
+    for file in &args.root_keys {
+        root_keys.extend(keys_in(file)?);
+    }
     Ok(CreateApp {
         catalog_id: args.catalog_id,
         hostname: args.hostname,
@@ -52,7 +56,25 @@ fn body(args: DeployArgs) -> Result<CreateApp, Failed> {
         node: args.node,
         network: network(args.network),
         apart_from: args.apart_from,
+        root_keys,
     })
+}
+
+/// The keys in a file as OpenSSH has them: one a line, beside comments and empty lines.
+fn keys_in(file: &Path) -> Result<Vec<String>, Failed> {
+    let text = secret_input::whole_text(file, "the public key")?;
+    let lines = text.lines().map(str::trim);
+    let keys = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let keys: Vec<String> = keys.map(str::to_owned).collect();
+    if keys.is_empty() {
+        let message = format!("{} has no public key", file.display());
+        return Err(Failed::usage(message, "give the file that ends in .pub"));
+    }
+    if keys.iter().any(|key| key.starts_with("-----BEGIN")) {
+        let message = format!("{} has a private key, which is sent nowhere", file.display());
+        return Err(Failed::usage(message, "give the file that ends in .pub"));
+    }
+    Ok(keys)
 }
 
 /// `None` where nothing is asked for.
@@ -98,4 +120,25 @@ fn put(environment: &mut Map<String, Value>, key: String, value: String) -> Resu
     }
     environment.insert(key, Value::String(value));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_line_by_line_and_private_ones_are_sent_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            let file = folder.path().join("key");
+            std::fs::write(&file, text).unwrap();
+            keys_in(&file)
+        };
+        let keys = read("# mine\nssh-ed25519 AAAA me\n\nssh-rsa BBBB\n").unwrap();
+        assert_eq!(keys, ["ssh-ed25519 AAAA me", "ssh-rsa BBBB"]);
+        let none = read("# nothing\n").unwrap_err();
+        assert!(none.to_string().contains("has no public key"), "{none}");
+        let private = read("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n").unwrap_err();
+        assert!(private.to_string().contains("private key"), "{private}");
+    }
 }

@@ -67,6 +67,7 @@ pub(crate) async fn deploy(
         node: None,
         network: None,
         apart_from: Vec::new(),
+        root_keys: Vec::new(),
     };
     let app = world
         .client

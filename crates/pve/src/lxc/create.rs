@@ -35,6 +35,8 @@ pub struct CreateLxc {
     pub net0: NewNet,
     /// VLAN, addresses and name servers. Its bridge does not count: `net0` has one.
     pub network: Network,
+    /// Public keys that root logs in with, OpenSSH's form, one each. Without any root has no way in but through the node.
+    pub root_keys: Vec<String>,
     /// Notes, with the mark as the last line; at most 8192 bytes.
     pub description: String,
     /// Pool it becomes a member of.
@@ -110,6 +112,7 @@ impl CreateLxc {
     fn call(&self, node: &NodeName) -> Call {
         let servers: Vec<String> = self.network.dns.iter().map(ToString::to_string).collect();
         let servers = (!servers.is_empty()).then(|| servers.join(" "));
+        let keys = (!self.root_keys.is_empty()).then(|| self.root_keys.join("\n"));
         Call::post(&["nodes", node.as_str(), "lxc"])
             .with("vmid", self.vmid)
             .with("ostemplate", &self.ostemplate)
@@ -121,6 +124,7 @@ impl CreateLxc {
             .with("net0", self.net0.attached(&self.network))
             .with_some("nameserver", servers)
             .with_some("searchdomain", self.network.search.as_ref())
+            .with_some("ssh-public-keys", keys)
             .with("description", &self.description)
             .with_some("pool", self.pool.as_ref())
             .with_flag("unprivileged", self.unprivileged)

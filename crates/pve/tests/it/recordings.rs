@@ -303,6 +303,7 @@ pub(crate) fn new_container() -> CreateLxc {
             hwaddr: "BC:24:11:00:00:01".parse().unwrap(),
         },
         network: proximity_domain::network::Network::default(),
+        root_keys: Vec::new(),
         description: "notes".to_owned(),
         pool: None,
         unprivileged: true,

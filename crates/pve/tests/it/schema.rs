@@ -127,6 +127,7 @@ async fn send_changes(client: &Client) {
         }
         .check()
         .unwrap(),
+        root_keys: vec!["ssh-ed25519 AAAA".to_owned(), "ssh-ed25519 BBBB".to_owned()],
         description: "text; with = and &\nmark".to_owned(),
         pool: Some("apps/web".parse().unwrap()),
         unprivileged: true,

@@ -180,6 +180,7 @@ async fn wanted(
         node: body.node,
         network,
         apart_from,
+        root_keys: body.root_keys,
         key,
     })
 }

@@ -208,6 +208,7 @@ impl Hands {
                 hwaddr: name("BC:24:11:00:00:01"),
             },
             network: proximity_domain::network::Network::default(),
+            root_keys: Vec::new(),
             description: "made with the least".to_owned(),
             pool: Some(name(POOL)),
             unprivileged: true,

@@ -253,6 +253,7 @@ impl Hands {
             cores: 1,
             net0: net(n),
             network: proximity_domain::network::Network::default(),
+            root_keys: Vec::new(),
             description: mark(n).described("made by a test"),
             pool: None,
             unprivileged: true,

@@ -496,6 +496,7 @@ fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<CreateLxc
             hwaddr: guest.identity.net0_mac,
         },
         network: input.network,
+        root_keys: input.root_keys,
         description: guest.identity.mark.described(&text),
         pool: host.pool.clone(),
         unprivileged: true,

@@ -47,6 +47,7 @@ pub(crate) fn body(hostname: &str) -> CreateApp {
         node: None,
         network: None,
         apart_from: Vec::new(),
+        root_keys: Vec::new(),
     }
 }
 

@@ -74,6 +74,7 @@ fn beacon(hostname: String) -> CreateApp {
         node: None,
         network: None,
         apart_from: Vec::new(),
+        root_keys: Vec::new(),
     }
 }
 
