@@ -376,7 +376,7 @@ fn where_to(facts: &Facts, chosen: &Result<usize, NoPlace>) -> Line {
         Ok(at) => Line {
             has: facts.nodes.get(*at).map(nodes::place_of).map(Amount::Text),
             wants,
-            note: "the one with the most free memory of those that have it all".to_owned(),
+            note: "the best of those that have it all".to_owned(),
             ..Line::new(What::Place, Verdict::Ok)
         },
         Err(none) => {
