@@ -254,8 +254,9 @@ pub fn sentence(lacks: &[Lack]) -> String {
     texts.join(" and ")
 }
 
-/// The place in `nodes` of the one that takes the guest: of those that lack nothing, one without an app it is to be kept apart from
-/// before the others; of those one that has the template before one that would download it; of those the one with the most free memory after all promises; of equal ones the first by host and name.
+/// The place in `nodes` of the one that takes the guest: of those that lack nothing, one without an app it is to be kept apart
+/// from before the others; of those one that has the template before one that would download it; of those the one with the most
+/// free memory after all promises; of equal ones the first by host and name.
 ///
 /// # Errors
 /// [`NoPlace`], with what each node lacks.
