@@ -60,6 +60,11 @@ CREATE TABLE apps (
     archived_by TEXT,
     archived_record TEXT,
     exposed BIGINT NOT NULL DEFAULT 1 CHECK (exposed IN (0, 1)),
+    site_name TEXT,
+    site_cert_file TEXT CHECK (site_cert_file IS NULL OR site_name IS NOT NULL),
+    site_key_file TEXT CHECK ((site_cert_file IS NULL) = (site_key_file IS NULL)),
+    site_url TEXT CHECK (site_url IS NULL OR site_name IS NOT NULL),
+    site_trouble TEXT CHECK (site_trouble IS NULL OR site_url IS NULL),
     UNIQUE (id, class),
     CHECK ((archived_at IS NULL) = (archived_by IS NULL)),
     CHECK ((archived_at IS NULL) = (archived_record IS NULL)),
@@ -68,6 +73,7 @@ CREATE TABLE apps (
 
 CREATE UNIQUE INDEX apps_live_hostname ON apps (hostname) WHERE archived_at IS NULL;
 
+CREATE UNIQUE INDEX apps_live_site ON apps (site_name) WHERE archived_at IS NULL;
 
 CREATE INDEX apps_live_status ON apps (status) WHERE archived_at IS NULL;
 

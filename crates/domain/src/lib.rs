@@ -44,6 +44,7 @@ pub mod retention;
 pub mod retry;
 pub mod rollback;
 pub mod saga;
+pub mod site;
 pub mod sockets;
 pub mod source;
 pub mod template;

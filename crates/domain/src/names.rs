@@ -69,6 +69,15 @@ name_type!(
     |s| (3..=63).contains(&s.len()) && is_label(s) && !s.bytes().any(|b| b.is_ascii_uppercase())
 );
 name_type!(
+    /// Host name under which people reach an app from outside, as RFC 1123 has it: lower-case labels with dots between them, and
+    /// no address. One label alone is none of a site: certificates are made for names with a domain.
+    SiteName,
+    "host name",
+    "must be a host name with its domain, e.g. blog.example.org: at most 253 characters, labels of 1 to 63 lower-case letters, \
+     digits and dashes, no dash at either end of one, and a letter in the last",
+    is_site_name
+);
+name_type!(
     /// A PVE node's name: one DNS label.
     NodeName,
     "node name",
@@ -272,6 +281,16 @@ fn is_label(s: &str) -> bool {
         && b[b.len() - 1] != b'-'
 }
 
+/// RFC 1123, section 2.1, of a name with a domain. Its last label has a letter, by which no address is taken for a name.
+fn is_site_name(s: &str) -> bool {
+    let label = |l: &str| l.len() <= 63 && is_label(l) && !l.bytes().any(|b| b.is_ascii_uppercase());
+    let last = s.rsplit('.').next().unwrap_or_default();
+    s.len() <= 253
+        && s.contains('.')
+        && s.split('.').all(label)
+        && last.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
 /// PVE's rule for names of realms and tokens.
 fn is_word(s: &str) -> bool {
     s.len() >= 2
@@ -373,6 +392,38 @@ mod tests {
             "a\nb",
         ] {
             assert!(bad.parse::<Hostname>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_sites_are_host_names_with_a_domain_and_no_addresses() {
+        let longest = [63, 63, 63, 61].map(|n| "a".repeat(n)).join(".");
+        assert_eq!(longest.len(), 253);
+        for good in ["blog.example.org", "a.b", "1.example", "x--y.de", "web.xn--p1ai", &longest] {
+            assert!(good.parse::<SiteName>().is_ok(), "{good}");
+        }
+        let too_long = format!("a.{longest}");
+        let label = format!("{}.example.org", "a".repeat(64));
+        for bad in [
+            "",
+            "blog",
+            "Blog.example.org",
+            "blog.example.org.",
+            ".example.org",
+            "a..b",
+            "*.example.org",
+            "-a.example.org",
+            "a-.example.org",
+            "a_b.example.org",
+            "10.0.0.1",
+            "blog.example.org:443",
+            "blog.example.org/x",
+            "{host}.example.org",
+            "blög.example.org",
+            &too_long,
+            &label,
+        ] {
+            assert!(bad.parse::<SiteName>().is_err(), "{bad:?}");
         }
     }
 

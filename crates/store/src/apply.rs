@@ -36,11 +36,15 @@ pub(crate) async fn apply(
         set_status(tx, app, status, Some(operation.id), now).await?;
     }
     if let Some(url) = &effects.url {
-        let changed = query("UPDATE apps SET url = $2 WHERE id = $1 AND archived_at IS NULL")
-            .bind(app.to_string())
-            .bind(url)
-            .execute(&mut *tx)
-            .await?;
+        // What was fetched by its host name was fetched before that.
+        let changed = query(
+            "UPDATE apps SET url = $2, site_url = NULL, site_trouble = NULL \
+             WHERE id = $1 AND archived_at IS NULL",
+        )
+        .bind(app.to_string())
+        .bind(url)
+        .execute(&mut *tx)
+        .await?;
         if changed.rows_affected() == 0 {
             return Err(not_live(app));
         }

@@ -340,6 +340,7 @@ pub(crate) fn app(row: &Row) -> Result<AppRecord, StoreError> {
         guest_port: row.number("guest_port")?,
         exposed: row.int("exposed")? == 1,
         url: row.text_opt("url")?,
+        site: crate::sites::site(row)?,
         operation: row.parsed_opt("operation_id")?,
         created_at: row.moment("created_at")?,
         status_changed_at: row.moment("status_changed_at")?,

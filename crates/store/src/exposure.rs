@@ -93,8 +93,8 @@ impl Store {
             refuse(&live)?;
             let (open, port) = exposure.parts();
             query(
-                "UPDATE apps SET exposed = $2, guest_port = COALESCE($3, guest_port), url = NULL \
-                 WHERE id = $1",
+                "UPDATE apps SET exposed = $2, guest_port = COALESCE($3, guest_port), url = NULL, \
+                 site_url = NULL, site_trouble = NULL WHERE id = $1",
             )
             .bind(app.to_string())
             .bind(i64::from(open))

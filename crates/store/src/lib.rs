@@ -67,6 +67,7 @@ pub mod routed;
 mod row;
 mod seal;
 pub mod secrets;
+mod sites;
 pub mod snapshots;
 mod source_rows;
 pub mod sources;

@@ -9,6 +9,7 @@ use proximity_domain::names::{
 };
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::ports::PortPair;
+use proximity_domain::site::Site;
 use proximity_domain::time::Timestamp;
 use proximity_domain::token_purpose::TokenPurpose;
 use proximity_domain::vmids::VmidRange;
@@ -207,12 +208,35 @@ pub struct AppRecord {
     pub exposed: bool,
     /// URL that was fetched with success last; never one that was only hoped for.
     pub url: Option<String>,
+    /// Under which host name it is led to, if under one.
+    #[serde(default)]
+    pub site: Option<AppSite>,
     /// The live operation, if there is one.
     pub operation: Option<OperationId>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When the status changed last.
     pub status_changed_at: Timestamp,
+}
+
+/// The site of an app, with what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppSite {
+    /// As a person wants it.
+    pub site: Site,
+    /// URL by its name that was fetched with success since it, or where the app is led to, was changed last.
+    pub url: Option<String>,
+    /// Why none was, as it was when it was tried last.
+    pub trouble: Option<String>,
+}
+
+impl AppRecord {
+    /// The URL to show: the one by its host name if that was fetched, else the one of its port.
+    #[must_use]
+    pub fn shown_url(&self) -> Option<&str> {
+        let by_name = self.site.as_ref().and_then(|site| site.url.as_deref());
+        by_name.or(self.url.as_deref())
+    }
 }
 
 /// Archived records of before know no other.

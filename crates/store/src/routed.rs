@@ -6,8 +6,9 @@ use proximity_domain::names::NodeName;
 
 use crate::error::StoreError;
 use crate::pages::{PAGE, next};
-use crate::records::AppRecord;
+use crate::records::{AppRecord, AppSite};
 use crate::row::Columns;
+use crate::sites::site;
 use crate::sql::{Row, Tx, query};
 use crate::store::Reader;
 
@@ -28,6 +29,8 @@ pub struct RoutedApp {
     pub exposed: bool,
     /// Something was fetched from it.
     pub has_url: bool,
+    /// Under which host name it is to be led to.
+    pub site: Option<AppSite>,
     /// An operation is at work on it.
     pub worked_on: bool,
 }
@@ -42,6 +45,7 @@ impl From<&AppRecord> for RoutedApp {
             guest_port: app.guest_port,
             exposed: app.exposed,
             has_url: app.url.is_some(),
+            site: app.site.clone(),
             worked_on: app.operation.is_some(),
         }
     }
@@ -49,6 +53,7 @@ impl From<&AppRecord> for RoutedApp {
 
 /// `$1` the app that a page is behind, `$2` how many.
 const EXPOSED: &str = "SELECT a.id, a.host_id, a.node, a.status, a.guest_port, \
+     a.site_name, a.site_cert_file, a.site_key_file, a.site_url, a.site_trouble, \
      CAST(CASE WHEN a.url IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_url, \
      CAST(CASE WHEN o.id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS worked_on FROM apps a \
      LEFT JOIN operations o ON o.app_id = a.id \
@@ -92,6 +97,7 @@ fn routed(row: &Row) -> Result<RoutedApp, StoreError> {
         guest_port: row.number("guest_port")?,
         exposed: true,
         has_url: row.int("has_url")? == 1,
+        site: site(row)?,
         worked_on: row.int("worked_on")? == 1,
     })
 }

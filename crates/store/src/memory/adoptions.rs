@@ -49,6 +49,9 @@ impl State {
         app.exposed = open;
         app.asked.guest_port = port.unwrap_or(app.asked.guest_port);
         app.url = None;
+        if let Some(site) = &mut app.site {
+            (site.url, site.trouble) = (None, None);
+        }
         let (event, action) = exposure.told(&live);
         let (target, body) = (id.to_string(), event.body.clone());
         self.add_event(&event, Some(id), None, now);

@@ -67,6 +67,7 @@ impl State {
             status: on_its_way(class),
             status_changed_at: now,
             url: None,
+            site: None,
             ports: Some(pair),
             created_at: now,
             archived: None,

@@ -27,7 +27,11 @@ impl State {
             self.set_status(app, status, Some(operation.id), now)?;
         }
         if let Some(url) = effects.url {
-            self.live_row(app)?.url = url;
+            let row = self.live_row(app)?;
+            row.url = url;
+            if let Some(site) = &mut row.site {
+                (site.url, site.trouble) = (None, None);
+            }
         }
         if let Some(change) = effects.change {
             let asked = &mut self.live_row(app)?.asked;

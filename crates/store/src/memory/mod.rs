@@ -33,6 +33,7 @@ mod rejections;
 mod request_keys;
 mod requests;
 mod resources;
+mod sites;
 mod sources;
 mod state;
 mod steps;

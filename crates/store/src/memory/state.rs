@@ -31,7 +31,7 @@ use crate::interfaces::SeenInterfaces;
 use crate::notices::NoticeChannel;
 use crate::observation::{BrakeRecord, KeptSuspicion};
 use crate::plans::PlanRecord;
-use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
+use crate::records::{AppRecord, AppSite, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
 use crate::rejections::RejectedRevision;
 use crate::resources::ResourceRecord;
 use crate::secrets::SecretRecord;
@@ -48,6 +48,7 @@ pub(crate) struct App {
     pub(crate) status: Status,
     pub(crate) status_changed_at: Timestamp,
     pub(crate) url: Option<String>,
+    pub(crate) site: Option<AppSite>,
     /// What it holds.
     pub(crate) ports: Option<PortPair>,
     pub(crate) created_at: Timestamp,
@@ -333,6 +334,7 @@ impl App {
             guest_port: asked.guest_port,
             exposed: self.exposed,
             url: self.url.clone(),
+            site: self.site.clone(),
             operation,
             created_at: self.created_at,
             status_changed_at: self.status_changed_at,

@@ -43,6 +43,11 @@ pub enum Call {
         app: u8,
         port: Option<u8>,
     },
+    /// Under which host name an app is led to, or what came of fetching by it.
+    Site {
+        app: u8,
+        n: u8,
+    },
     Guard {
         app: u8,
         n: u8,
@@ -241,6 +246,7 @@ impl Call {
             Self::Create { .. } => "Create",
             Self::Adopt { .. } => "Adopt",
             Self::Expose { .. } => "Expose",
+            Self::Site { .. } => "Site",
             Self::Guard { .. } => "Guard",
             Self::Enqueue { .. } => "Enqueue",
             Self::ForgetRequests => "ForgetRequests",
@@ -308,6 +314,7 @@ pub const NAMES: &[(&str, bool)] = &[
     ("Create", true),
     ("Adopt", true),
     ("Expose", true),
+    ("Site", true),
     ("Guard", true),
     ("Enqueue", true),
     ("ForgetRequests", false),
@@ -404,6 +411,7 @@ fn of_people() -> impl Strategy<Value = Call> {
         8 => (n(), n(), seldom()).prop_map(|(name, host, key)| Call::Create { name, host, key }),
         4 => (n(), n(), seldom()).prop_map(|(name, host, key)| Call::Adopt { name, host, key }),
         4 => (n(), seldom()).prop_map(|(app, port)| Call::Expose { app, port }),
+        4 => (n(), n()).prop_map(|(app, n)| Call::Site { app, n }),
         4 => (n(), n()).prop_map(|(app, n)| Call::Guard { app, n }),
         8 => (n(), n(), n(), seldom(), seldom()).prop_map(|(app, kind, status, retry, key)|
             Call::Enqueue { app, kind, status, retry, key }),

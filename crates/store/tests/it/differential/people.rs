@@ -10,6 +10,7 @@ use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId, Vmid};
 use proximity_domain::merge::{Accepted, Merged, Verdict};
 use proximity_domain::names::Mac;
 use proximity_domain::operation::OperationKind;
+use proximity_domain::site::{CertificateFiles, Site};
 use proximity_domain::vmids::VmidRange;
 use proximity_store::effects::NewEvent;
 use proximity_store::exposure::Exposure;
@@ -69,6 +70,7 @@ impl Play {
             Call::Create { name, host, key } => return Some(self.create(name, host, key).await),
             Call::Adopt { name, host, key } => return Some(self.adopt(name, host, key).await),
             Call::Expose { app, port } => return Some(self.expose(app, port).await),
+            Call::Site { app, n } => return Some(self.site(app, n).await),
             Call::Guard { app, n } => return Some(self.guard(app, n).await),
             Call::Enqueue { .. } => return Some(self.enqueue(call).await),
             Call::Cancel(_) | Call::Retry(_) | Call::Abandon(_) => {
@@ -276,6 +278,31 @@ impl Play {
         let (actor, at) = (self.actor(), self.at());
         let told = both!(self.pair, store => store.expose(app, exposure, &actor, at));
         Some(told.is_err())
+    }
+
+    /// Sets an app's site or takes it away, or writes down what came of fetching by one.
+    async fn site(&mut self, app: u8, n: u8) -> Told {
+        let app = self.app(app)?;
+        let site = Site {
+            name: format!("app-{}.example.org", n % 4).parse().unwrap(),
+            certificate: n.is_multiple_of(5).then(|| CertificateFiles {
+                cert_file: "/tls/cert.pem".to_owned(),
+                key_file: "/tls/key.pem".to_owned(),
+            }),
+        };
+        if n < 120 {
+            let fetched = match n % 3 {
+                0 => Err("nobody answers\0".to_owned()),
+                _ => Ok(format!("https://{}/", site.name)),
+            };
+            let done =
+                both!(self.pair, store => store.site_fetched(app, &site, fetched.clone())).unwrap();
+            return Some(!done);
+        }
+        let site = (n < 230).then_some(site);
+        let (actor, at) = (self.actor(), self.at());
+        let set = both!(self.pair, store => store.set_site(app, site.clone(), &actor, at));
+        Some(set.is_err())
     }
 
     /// Begins or ends a guard, or tells of a drift.
