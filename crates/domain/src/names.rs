@@ -283,7 +283,8 @@ fn is_label(s: &str) -> bool {
 
 /// RFC 1123, section 2.1, of a name with a domain. Its last label has a letter, by which no address is taken for a name.
 fn is_site_name(s: &str) -> bool {
-    let label = |l: &str| l.len() <= 63 && is_label(l) && !l.bytes().any(|b| b.is_ascii_uppercase());
+    let label =
+        |l: &str| l.len() <= 63 && is_label(l) && !l.bytes().any(|b| b.is_ascii_uppercase());
     let last = s.rsplit('.').next().unwrap_or_default();
     s.len() <= 253
         && s.contains('.')
@@ -399,7 +400,14 @@ mod tests {
     fn names_of_sites_are_host_names_with_a_domain_and_no_addresses() {
         let longest = [63, 63, 63, 61].map(|n| "a".repeat(n)).join(".");
         assert_eq!(longest.len(), 253);
-        for good in ["blog.example.org", "a.b", "1.example", "x--y.de", "web.xn--p1ai", &longest] {
+        for good in [
+            "blog.example.org",
+            "a.b",
+            "1.example",
+            "x--y.de",
+            "web.xn--p1ai",
+            &longest,
+        ] {
             assert!(good.parse::<SiteName>().is_ok(), "{good}");
         }
         let too_long = format!("a.{longest}");

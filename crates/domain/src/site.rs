@@ -58,9 +58,20 @@ mod tests {
         let files = |cert: &str, key: &str| CertificateFiles::new(cert.to_owned(), key.to_owned());
         assert!(files("/etc/tls/a.pem", "/etc/tls/a key.pem").is_ok());
         let long = format!("/{}", "a".repeat(LONGEST_PATH));
-        for bad in ["", "a.pem", "./a.pem", "/a\n", "/a\0", "/{env.SECRET}", &long] {
+        for bad in [
+            "",
+            "a.pem",
+            "./a.pem",
+            "/a\n",
+            "/a\0",
+            "/{env.SECRET}",
+            &long,
+        ] {
             let refused = files(bad, "/key").unwrap_err();
-            assert_eq!((refused.what, refused.value.as_str()), ("certificate file", bad));
+            assert_eq!(
+                (refused.what, refused.value.as_str()),
+                ("certificate file", bad)
+            );
             assert_eq!(files("/cert", bad).unwrap_err().what, "key file");
         }
     }

@@ -3,6 +3,7 @@
 pub mod apply;
 mod at_work;
 pub mod audit_anchor;
+pub mod caddy;
 pub mod catalog;
 mod claims;
 mod clearing;

@@ -2,7 +2,8 @@
 //!
 //! Flow: read apps, routes and, for apps whose route is missing, whose dials fail or whose container was seen elsewhere, the
 //! guest's own addresses; then set or withdraw (of an archived app; of a stopped or failed one without a URL; of a running one
-//! that has no address any more).
+//! that has no address any more). Where the ingress leads under host names, each app's is kept true in the same way, and its URL is
+//! fetched by it as long as none was.
 //! Guarantees: an app with a live operation is left to that operation, unless that is an update, which never touches its route; an address is used only if it is on the
 //! device with our MAC of a container that is ours; an unreadable view changes nothing.
 
@@ -26,7 +27,12 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::sagas::steps::withdraw_route::code_and_hint;
-use crate::seams::{RouteSpec, RouteView};
+use crate::seams::{LedName, RouteSpec, RouteView};
+
+mod names;
+
+pub(crate) use names::wanted_site;
+use names::{close_name, fetch, is_led, need_of_name, note_fetched};
 
 /// How often the sweep looks whether there is anything new.
 const EVERY: Duration = Duration::from_secs(10);
@@ -124,6 +130,8 @@ struct Sweep<'a> {
     engine: &'a Engine,
     /// Addresses as they were read last.
     seen: BTreeMap<AppId, Option<IpAddr>>,
+    /// The ingress leads under host names.
+    names: bool,
     /// Nodes that said nothing in this sweep.
     silent: Mutex<HashSet<(HostId, NodeName)>>,
 }
@@ -132,6 +140,7 @@ async fn sweep_all(engine: &Engine, routes: &[RouteView]) -> Result<Swept, Engin
     let sweep = Sweep {
         engine,
         seen: engine.inner.reconciler.last_addresses(),
+        names: engine.inner.parts.ingress.leads_names(),
         silent: Mutex::default(),
     };
     let apps = engine.store().exposed_apps().await?;
@@ -168,6 +177,10 @@ enum Need {
     Mend,
     /// Nothing was fetched from the app since it stopped or failed.
     Close,
+    /// End the host name that it is led to under; nobody wants it any more.
+    CloseName,
+    /// Fetch its first page by its host name.
+    Fetch,
 }
 
 fn need(app: &RoutedApp, route: Option<&RouteView>, seen: Option<Option<IpAddr>>) -> Option<Need> {
@@ -201,7 +214,8 @@ fn need(app: &RoutedApp, route: Option<&RouteView>, seen: Option<Option<IpAddr>>
 
 impl Sweep<'_> {
     fn need(&self, app: &RoutedApp, route: Option<&RouteView>) -> Option<Need> {
-        need(app, route, self.seen.get(&app.id).copied())
+        let of_name = || need_of_name(app, route).filter(|_| self.names);
+        need(app, route, self.seen.get(&app.id).copied()).or_else(of_name)
     }
 
     /// Takes the route of an app away that is not exposed, or archived.
@@ -240,15 +254,21 @@ impl Sweep<'_> {
         match self.need(&RoutedApp::from(&app), route) {
             None => Ok(Done::Nothing),
             Some(Need::Close) => Ok(close(engine, app.id).await),
+            Some(Need::CloseName) => Ok(close_name(engine, app.id).await),
+            Some(Need::Fetch) => fetch(engine, &app).await,
             Some(Need::Mend) => {
-                match timeout(engine.node_patience(), mend(engine, &app, route)).await {
-                    Ok(did) => Ok(did),
+                let did = match timeout(engine.node_patience(), mend(engine, &app, route)).await {
+                    Ok(did) => did,
                     Err(_) => {
                         tracing::warn!(app = %app.hostname, node = %app.node, "the app's node says nothing");
                         silent().insert(place);
-                        Ok(Done::Left)
+                        Done::Left
                     }
+                };
+                if self.names && did == Done::Changed {
+                    fetch(engine, &app).await?;
                 }
+                Ok(did)
             }
         }
     }
@@ -289,7 +309,13 @@ async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> Do
         None => return Done::Left,
     };
     let target = SocketAddr::new(address, app.guest_port);
-    if route.and_then(|r| r.target) == Some(target) {
+    let ingress = &*engine.inner.parts.ingress;
+    let site = wanted_site(ingress, app);
+    let is_as_wanted = |r: &RouteView| {
+        let named = !ingress.leads_names() || is_led(&r.name, site.as_ref(), target);
+        r.target == Some(target) && named
+    };
+    if route.is_some_and(is_as_wanted) {
         return Done::Nothing;
     }
     tracing::info!(app = %app.hostname, %target, "the app's route is set again");
@@ -298,8 +324,18 @@ async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> Do
         installation: engine.store().installation(),
         ports,
         target,
+        site,
     };
-    match engine.inner.parts.ingress.set_route(&spec).await {
+    match ingress.set_route(&spec).await {
+        Ok(RouteView {
+            name: LedName::Not(why),
+            ..
+        }) => {
+            if let Err(e) = note_fetched(engine, app, Err(why)).await {
+                tracing::warn!(app = %app.hostname, error = %e, "why the app has no host name cannot be written down");
+            }
+            Done::Left
+        }
         Ok(_) => Done::Changed,
         Err(e) => {
             tracing::warn!(app = %app.hostname, error = %e, "the app's route cannot be set");
@@ -421,6 +457,7 @@ mod tests {
                 guest_port: 8080,
                 exposed: true,
                 has_url: true,
+                site: None,
                 worked_on: true,
             };
             need(&app, None, None)

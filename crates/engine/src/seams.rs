@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use proximity_domain::ids::{AppId, InstallationId};
 use proximity_domain::ports::PortPair;
+use proximity_domain::site::Site;
 use proximity_pve::guest::GuestAccess;
 use proximity_pve::transport::Transport;
 use proximity_pve::transport::https::{
@@ -35,6 +36,8 @@ pub struct RouteSpec {
     pub ports: PortPair,
     /// Where it leads.
     pub target: SocketAddr,
+    /// Under which host name it leads there besides. An ingress that leads under none leaves that alone.
+    pub site: Option<Site>,
 }
 
 /// A route as the gateway reports it.
@@ -44,7 +47,7 @@ pub struct RouteView {
     pub app: AppId,
     /// Whose it is; none when the gateway was not told.
     pub installation: Option<InstallationId>,
-    /// Its port pair.
+    /// Its port pair; zeros if it has none at the gateway and is led to by a host name alone.
     pub ports: PortPair,
     /// Where it leads, if anywhere.
     pub target: Option<SocketAddr>,
@@ -54,6 +57,27 @@ pub struct RouteView {
     pub trouble: Option<String>,
     /// Failed dials since the target was set.
     pub dial_failures: u64,
+    /// Under which host name it leads there besides.
+    pub name: LedName,
+}
+
+/// Under which host name an app is led to, as the ingress says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum LedName {
+    /// Under none.
+    #[default]
+    Nobody,
+    /// Under this one.
+    As {
+        /// The name, with the files of its certificate.
+        site: Site,
+        /// Where it leads.
+        target: SocketAddr,
+    },
+    /// Something of ours is there for the app, and somebody changed it.
+    Changed,
+    /// It was to be, and is not; why, in a sentence. Told of what was just set, never of what is listed.
+    Not(String),
 }
 
 /// Why the ingress did not do as asked.
@@ -68,6 +92,12 @@ pub enum IngressError {
     /// It refused.
     #[error("the gateway refused: {0}")]
     Refused(String),
+    /// Caddy cannot be reached, or said nothing that can be read.
+    #[error("Caddy's admin API does not answer: {0}")]
+    CaddyUnreachable(String),
+    /// Caddy did not do as asked, or is not set up for it.
+    #[error("Caddy does not lead as wanted: {0}")]
+    CaddyRefused(String),
 }
 
 /// What leads traffic to the guests. Setting and withdrawing are idempotent.
@@ -79,6 +109,26 @@ pub trait Ingress: Send + Sync + Debug {
     async fn withdraw(&self, app: AppId) -> Result<(), IngressError>;
     /// All routes.
     async fn routes(&self) -> Result<Vec<RouteView>, IngressError>;
+
+    /// It leads under host names too. Where it does not, sites are on record alone.
+    fn leads_names(&self) -> bool {
+        false
+    }
+
+    /// Leads under no host name any more; the ports stay as they are. No name is fine.
+    async fn withdraw_name(&self, app: AppId) -> Result<(), IngressError> {
+        let _ = app;
+        Ok(())
+    }
+
+    /// Fetches the first page of a site through the ingress, as a browser would: at its own address, under the site's name, with a
+    /// certificate that is good for it. Gives the URL that was fetched with a success or a redirect.
+    ///
+    /// # Errors
+    /// Why it was not, as a sentence.
+    async fn fetch_by_name(&self, site: &Site) -> Result<String, String> {
+        Err(format!("nothing here leads under {}", site.name))
+    }
 }
 
 /// An answer to a health request.

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use proximity_domain::ids::AppId;
-use proximity_engine::seams::{HttpAnswer, Ingress, IngressError, Probe, RouteSpec, RouteView};
+use proximity_engine::seams::{
+    HttpAnswer, Ingress, IngressError, LedName, Probe, RouteSpec, RouteView,
+};
 
 use crate::guests::Guests;
 
@@ -57,6 +59,7 @@ fn view(route: &RouteSpec) -> RouteView {
         listening: true,
         trouble: None,
         dial_failures: 0,
+        name: LedName::Nobody,
     }
 }
 

@@ -236,6 +236,8 @@ pub const CODES: &[Code] = &[
     row("gateway_unreachable", K::Upstream, "The gateway does not answer."),
     row("gateway_busy", K::Upstream, "The gateway has no place for another call now."),
     row("gateway_refused", K::Upstream, "The gateway said no; its words are in the message."),
+    row("caddy_unreachable", K::Upstream, "Caddy's admin API does not answer."),
+    row("caddy_refused", K::Upstream, "Caddy said no, or is not set up for it; its words are in the message."),
     row("route_still_there", K::Upstream, "The gateway still leads to the app, though the route was taken away."),
     row("port_taken", K::Resources, "Another program listens on the app's port."),
     row("no_ports", K::Internal, "The app has no ports recorded."),

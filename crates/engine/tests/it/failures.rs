@@ -155,6 +155,7 @@ async fn the_sweep_closes_what_should_not_be_open_and_opens_what_should() {
         installation: w.store.installation(),
         ports: app.ports.unwrap(),
         target: (proximity_testkit::guests::address(vmid), 8080).into(),
+        site: None,
     };
     w.routes.set_route(&route).await.unwrap();
     assert_eq!(sweep(&w.engine).await.unwrap(), 1);

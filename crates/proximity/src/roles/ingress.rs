@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use proximity_domain::ids::{AppId, InstallationId};
 use proximity_domain::ports::PortPair;
 use proximity_domain::time::Clock;
-use proximity_engine::seams::{Ingress, IngressError, RouteSpec, RouteView};
+use proximity_engine::seams::{Ingress, IngressError, LedName, RouteSpec, RouteView};
 use proximity_gateway::client::{ClientError, GatewayClient};
 use proximity_gateway::protocol::{ListenerReport, ListenerState, RouteReport};
 use proximity_gateway::{Endpoint, Generation, OwnerId, RefusalCode, Route};
@@ -127,6 +127,7 @@ fn view(report: &RouteReport) -> Result<RouteView, IngressError> {
         listening: troubles.is_empty(),
         trouble: (!troubles.is_empty()).then(|| troubles.join("; ")),
         dial_failures: report.target_dial_failures,
+        name: LedName::Nobody,
     })
 }
 

@@ -47,6 +47,7 @@ fn spec(target: &str) -> RouteSpec {
             internal: free_port(),
         },
         target: target.parse().unwrap(),
+        site: None,
     }
 }
 

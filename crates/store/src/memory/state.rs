@@ -31,7 +31,9 @@ use crate::interfaces::SeenInterfaces;
 use crate::notices::NoticeChannel;
 use crate::observation::{BrakeRecord, KeptSuspicion};
 use crate::plans::PlanRecord;
-use crate::records::{AppRecord, AppSite, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
+use crate::records::{
+    AppRecord, AppSite, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord,
+};
 use crate::rejections::RejectedRevision;
 use crate::resources::ResourceRecord;
 use crate::secrets::SecretRecord;

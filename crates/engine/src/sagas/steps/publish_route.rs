@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::health_check::{Verdict, recipe, verdict};
 use super::wait_network::address_of;
 use super::withdraw_route::{ingress_failure, withdraw};
+use crate::route_sweep::wanted_site;
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
 use crate::seams::{IngressError, RouteSpec};
 
@@ -73,6 +74,7 @@ async fn publish_at(cx: &Cx, guest: &NativeGuest, address: Option<IpAddr>) -> St
         installation: cx.engine.store().installation(),
         ports,
         target,
+        site: wanted_site(&*cx.engine.inner.parts.ingress, &cx.app),
     };
     let ingress = &cx.engine.inner.parts.ingress;
     let mut view = match ingress.set_route(&route).await {

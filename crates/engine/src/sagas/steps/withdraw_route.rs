@@ -98,12 +98,14 @@ pub(crate) fn ingress_failure(error: &IngressError) -> StepError {
     let (code, hint) = code_and_hint(error);
     let failure = Failure::new(code, error.to_string(), hint);
     match error {
-        IngressError::Unreachable(_) | IngressError::Busy(_) => StepError::Transient(failure),
-        IngressError::Refused(_) => StepError::Failed(failure),
+        IngressError::Unreachable(_)
+        | IngressError::Busy(_)
+        | IngressError::CaddyUnreachable(_) => StepError::Transient(failure),
+        IngressError::Refused(_) | IngressError::CaddyRefused(_) => StepError::Failed(failure),
     }
 }
 
-/// How the gateway's trouble is told.
+/// How the trouble of gateway and Caddy is told.
 pub(crate) fn code_and_hint(error: &IngressError) -> (&'static str, &'static str) {
     match error {
         IngressError::Unreachable(_) => ("gateway_unreachable", "start it with: proximity gateway"),
@@ -112,6 +114,14 @@ pub(crate) fn code_and_hint(error: &IngressError) -> (&'static str, &'static str
             "it runs and has much to do; try again in a moment",
         ),
         IngressError::Refused(_) => ("gateway_refused", "look at the gateway's log"),
+        IngressError::CaddyUnreachable(_) => (
+            "caddy_unreachable",
+            "see that Caddy runs (systemctl status caddy) and that ingress.caddy.admin is the address of its admin API",
+        ),
+        IngressError::CaddyRefused(_) => (
+            "caddy_refused",
+            "look at Caddy's log, and whether ingress.caddy.server names one of its servers",
+        ),
     }
 }
 
@@ -136,5 +146,15 @@ mod tests {
             panic!("{no}")
         };
         assert_eq!(failure.code, "gateway_refused");
+        let away = IngressError::CaddyUnreachable("no socket".to_owned());
+        let StepError::Transient(failure) = ingress_failure(&away) else {
+            panic!("{away}")
+        };
+        assert_eq!(failure.code, "caddy_unreachable");
+        let no = IngressError::CaddyRefused("no".to_owned());
+        let StepError::Failed(failure) = ingress_failure(&no) else {
+            panic!("{no}")
+        };
+        assert_eq!(failure.code, "caddy_refused");
     }
 }

@@ -51,10 +51,17 @@ pub async fn are_kept_with_what_was_fetched(make: &impl Make) {
         trouble: None,
     };
     assert_eq!(named.site.as_ref(), Some(&wanted));
-    assert_eq!(named.shown_url(), before.url.as_deref(), "not fetched by its name yet");
+    assert_eq!(
+        named.shown_url(),
+        before.url.as_deref(),
+        "not fetched by its name yet"
+    );
     assert!(fetched(&world, app.id, &blog, Err("no certificate yet\0")).await);
     let kept = world.app(app.id).await.site.unwrap();
-    assert_eq!((kept.url, kept.trouble.as_deref()), (None, Some("no certificate yet\u{fffd}")));
+    assert_eq!(
+        (kept.url, kept.trouble.as_deref()),
+        (None, Some("no certificate yet\u{fffd}"))
+    );
     assert!(fetched(&world, app.id, &blog, Ok("https://blog.example.org/")).await);
     let kept = world.app(app.id).await;
     assert_eq!(kept.shown_url(), Some("https://blog.example.org/"));
@@ -63,7 +70,10 @@ pub async fn are_kept_with_what_was_fetched(make: &impl Make) {
     assert_eq!(routed.len(), 1);
     assert_eq!(routed[0].site, kept.site);
     let none = set(&world, app.id, None).await.unwrap();
-    assert_eq!((none.site.as_ref(), none.shown_url()), (None, before.url.as_deref()));
+    assert_eq!(
+        (none.site.as_ref(), none.shown_url()),
+        (None, before.url.as_deref())
+    );
     let audit = world.audit(100, 0).await;
     let said = |action: &str| audit.iter().any(|entry| entry.action == action);
     assert!(said("app.lead_by_name") && said("app.end_name"));
@@ -105,7 +115,11 @@ pub async fn go_with_their_app(make: &impl Make) {
     let app = world.app(app.id).await;
     world.removed(&app, guest.id, false).await;
     let kept = world.store.archived_app(app.id).await.unwrap().unwrap();
-    assert_eq!(kept.record.site.unwrap().site, blog, "the archive tells of it");
+    assert_eq!(
+        kept.record.site.unwrap().site,
+        blog,
+        "the archive tells of it"
+    );
     let (next, _) = world.deployed("next", 102).await;
     set(&world, next.id, Some(blog)).await.unwrap();
     world.assert_sound().await;
@@ -133,7 +147,10 @@ pub async fn are_fetched_anew_after_a_change(make: &impl Make) {
     assert!(!fetched(&world, app.id, &blog, Ok("https://blog.example.org/")).await);
     assert!(fetched(&world, app.id, &other, Ok("https://other.example.org/")).await);
     world.enqueue(OperationKind::Stop, app.id, None).await;
-    assert!(!fetched(&world, app.id, &other, Err("it is stopped")).await, "an operation works on it");
+    assert!(
+        !fetched(&world, app.id, &other, Err("it is stopped")).await,
+        "an operation works on it"
+    );
     let (_, fence) = world.claim().await;
     world.begin(&fence, 0, "withdraw_route").await;
     let effects = Effects {

@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use proximity_domain::ids::AppId;
-use proximity_engine::seams::{HttpAnswer, Ingress, IngressError, Probe, RouteSpec, RouteView};
+use proximity_engine::seams::{
+    HttpAnswer, Ingress, IngressError, LedName, Probe, RouteSpec, RouteView,
+};
 
 /// Routes that lead nowhere, and pages nobody serves: they are as they should be.
 #[derive(Debug, Default)]
@@ -23,6 +25,7 @@ impl Ingress for NoGateway {
             listening: true,
             trouble: None,
             dial_failures: 0,
+            name: LedName::Nobody,
         };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(route.app, view.clone());
