@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::apps::App;
+use crate::apps::{App, CertificateFiles};
 use crate::error::ErrorBody;
 
 /// Query of `GET /api/apps/discover`.
@@ -321,6 +321,13 @@ pub struct ExposeApp {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 65535, example = 8080)]
     pub port: Option<u16>,
+    /// Host name under which people reach it, where the ingress is Caddy's; of any app. Left out, it keeps the one it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 253, example = "blog.example.org")]
+    pub host_name: Option<String>,
+    /// The certificate for `host_name`; left out, Caddy gets one by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateFiles>,
 }
 
 /// Answer of `POST` and `DELETE /api/apps/{app}/expose`: the record, and what the gateway says right now.

@@ -282,8 +282,11 @@ pub struct App {
     pub ports: Option<Ports>,
     /// Port it listens on inside the container.
     pub container_port: u16,
-    /// URL that was fetched with success last; `null` until one was.
+    /// URL that was fetched with success last, by its host name if it was by that; `null` until one was.
     pub url: Option<String>,
+    /// The host name that it is led to under; left out if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<AppSite>,
     /// Its live operation.
     #[schema(format = "uuid")]
     pub operation_id: Option<String>,
@@ -293,6 +296,31 @@ pub struct App {
     pub created_at: Timestamp,
     /// When the status changed last.
     pub state_changed_at: Timestamp,
+}
+
+/// The host name that an app is led to under, and what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AppSite {
+    /// Host name.
+    pub host_name: String,
+    /// Files of the certificate that is shown for it; `null`: Caddy gets one by itself.
+    pub certificate: Option<CertificateFiles>,
+    /// URL by this name that was fetched with success; `null` until one was.
+    pub url: Option<String>,
+    /// Why none was, when it was tried last.
+    pub trouble: Option<String>,
+}
+
+/// Files with a certificate, on Caddy's machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// Certificate chain, PEM: a whole path.
+    #[schema(max_length = 1000, example = "/etc/ssl/blog.pem")]
+    pub cert_file: String,
+    /// Its private key, PEM: a whole path.
+    #[schema(max_length = 1000, example = "/etc/ssl/private/blog.key")]
+    pub key_file: String,
 }
 
 /// Which host entry an app is on.

@@ -58,12 +58,21 @@ impl FromStr for ContainerName {
 /// `proximity expose`.
 #[derive(Debug, Args)]
 pub(crate) struct ExposeArgs {
-    /// Host name or id of the adopted app
+    /// Host name or id of the app, an adopted one unless --host-name is given
     #[arg(value_name = "APP")]
     pub(crate) app: String,
     /// Port inside the container that is led to [default: the one on record]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
+    /// Host name under which people reach it, e.g. blog.example.org, where the ingress is Caddy's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host_name: Option<String>,
+    /// File with the certificate for it, on Caddy's machine [default: Caddy gets one by itself]
+    #[arg(long, value_name = "FILE", requires_all = ["host_name", "key_file"])]
+    pub(crate) cert_file: Option<String>,
+    /// File with the key of that certificate
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub(crate) key_file: Option<String>,
 }
 
 /// `proximity restore-keys`.

@@ -1,13 +1,22 @@
 //! `proximity expose` and `proximity unexpose`.
 
 use proximity_api::adoption::{ExposeApp, ExposedApp};
+use proximity_api::apps::CertificateFiles;
 
 use crate::cli::{ExposeArgs, ShowArgs};
 use crate::context::Context;
 use crate::failed::Failed;
 
 pub(crate) async fn open(context: &Context, args: ExposeArgs) -> Result<(), Failed> {
-    let body = ExposeApp { port: args.port };
+    let files = args.cert_file.zip(args.key_file);
+    let body = ExposeApp {
+        port: args.port,
+        host_name: args.host_name,
+        certificate: files.map(|(cert_file, key_file)| CertificateFiles {
+            cert_file,
+            key_file,
+        }),
+    };
     let done = context.client()?.expose(&args.app, &body).await?;
     context.output.result(&done, human)
 }
@@ -28,6 +37,12 @@ fn human(done: &ExposedApp) -> String {
         (_, false, false) => format!("{app}: nothing listens on its ports any more"),
         (_, false, true) => format!("{app}: the gateway still listens on port {public}"),
     };
+    if let Some(site) = &done.app.site {
+        text.push_str(&match &site.url {
+            Some(url) => format!("\n{app}: {url} was fetched"),
+            None => format!("\n{app}: nothing was fetched by {} yet", site.host_name),
+        });
+    }
     if let Some(trouble) = &done.trouble {
         text.push_str(&format!("\n{trouble}"));
     }
@@ -36,7 +51,7 @@ fn human(done: &ExposedApp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proximity_api::apps::{App, HostName, Ports, Resources};
+    use proximity_api::apps::{App, AppSite, HostName, Ports, Resources};
 
     use super::*;
 
@@ -67,6 +82,7 @@ mod tests {
             }),
             container_port: 5432,
             url: None,
+            site: None,
             operation_id: None,
             owner: "admin".to_owned(),
             created_at: jiff::Timestamp::UNIX_EPOCH,
@@ -89,5 +105,33 @@ mod tests {
             text.push_str("\n\n");
         }
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_host_name_is_told_with_what_was_fetched_by_it() {
+        let mut done = ExposedApp {
+            app: app(),
+            exposed: true,
+            target: Some("10.0.0.5:5432".to_owned()),
+            listening: true,
+            trouble: Some("no certificate yet".to_owned()),
+        };
+        let mut site = AppSite {
+            host_name: "blog.example.org".to_owned(),
+            certificate: None,
+            url: None,
+            trouble: None,
+        };
+        done.app.site = Some(site.clone());
+        assert_eq!(
+            human(&done),
+            "db: port 8100 leads to 10.0.0.5:5432\ndb: nothing was fetched by blog.example.org yet\nno certificate yet"
+        );
+        site.url = Some("https://blog.example.org/".to_owned());
+        (done.app.site, done.trouble) = (Some(site), None);
+        assert_eq!(
+            human(&done),
+            "db: port 8100 leads to 10.0.0.5:5432\ndb: https://blog.example.org/ was fetched"
+        );
     }
 }

@@ -25,6 +25,7 @@ use crate::config::Settings;
 use crate::context::Context;
 use crate::failed::Failed;
 use crate::roles::admin_token;
+use crate::roles::caddy;
 use crate::roles::channels;
 use crate::roles::clock::SystemClock;
 use crate::roles::data_dir::{DataDir, make_parent};
@@ -193,11 +194,13 @@ fn engine(
         )
     })?;
     let gateway = GatewayClient::new(settings.control_socket());
+    let ports = Arc::new(GatewayIngress::new(gateway, Arc::clone(&clock)));
+    let ingress = caddy::with_names(ports, &settings.ingress, store.installation())?;
     Ok(Engine::new(EngineParts {
         store,
         ids: Arc::new(SystemIds),
         connect: Arc::new(ObservedConnect(metrics)),
-        ingress: Arc::new(GatewayIngress::new(gateway, Arc::clone(&clock))),
+        ingress,
         clock,
         probe: Arc::new(probe),
         catalog,

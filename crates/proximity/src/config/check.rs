@@ -30,6 +30,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
     listener(settings)?;
     database(&settings.database)?;
     ports(settings)?;
+    super::ingress::check(&settings.ingress)?;
     super::notify::check(&settings.notify)?;
     if settings.engine.operations == 0 || settings.engine.operations > 1_000 {
         return Err(wrong(

@@ -5,6 +5,7 @@
 
 mod check;
 pub(crate) mod env;
+pub(crate) mod ingress;
 mod load;
 pub(crate) mod notify;
 mod range;
@@ -18,6 +19,7 @@ use proximity_domain::janitor::Limits;
 use proximity_domain::retention::{Keep, Retention};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use ingress::{IngressDriver, IngressSettings};
 pub(crate) use load::{Loaded, load};
 pub(crate) use notify::NotifySettings;
 pub(crate) use range::Range;
@@ -56,6 +58,9 @@ pub(crate) struct Settings {
     /// The gateway.
     #[config(nested)]
     pub(crate) gateway: Gateway,
+    /// How people reach apps.
+    #[config(nested)]
+    pub(crate) ingress: IngressSettings,
     /// What the commands use to reach the API.
     #[config(nested)]
     pub(crate) client: ClientSettings,

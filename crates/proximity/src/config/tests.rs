@@ -127,6 +127,10 @@ fn settings_that_contradict_each_other_are_refused() {
         "retention:\n  events: 99\n",
         "retention:\n  every_seconds: 0\n",
         "log:\n  file: /l/p.log\ngateway:\n  log_file: /l//p.log\n",
+        "ingress:\n  driver: caddy\n",
+        "ingress:\n  caddy:\n    admin: http://192.0.2.1:2019\n",
+        "ingress:\n  caddy:\n    server: a/b\n",
+        "ingress:\n  caddy:\n    address: 0.0.0.0:443\n",
     ];
     let mut all = String::new();
     for text in texts {

@@ -1,6 +1,7 @@
 //! The long-running roles and what they stand on: the real clock, real ids, files, signals.
 
 pub(crate) mod admin_token;
+pub(crate) mod caddy;
 pub(crate) mod channels;
 pub(crate) mod clock;
 pub(crate) mod data_dir;

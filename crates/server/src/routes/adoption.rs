@@ -10,7 +10,9 @@ use proximity_api::adoption::{
 };
 use proximity_api::apps::App;
 use proximity_domain::ids::AppId;
-use proximity_engine::commands::{AdoptContainer, Deadline};
+use proximity_domain::names::BadName;
+use proximity_domain::site::{CertificateFiles, Site};
+use proximity_engine::commands::{self, AdoptContainer, Deadline};
 use proximity_engine::error::EngineError;
 use proximity_store::exposure::Exposure;
 use proximity_store::records::{AppRecord, RequestKey};
@@ -182,26 +184,35 @@ pub(crate) async fn drift(
     Ok(Json(convert::drift(view)))
 }
 
-/// Expose an adopted app
+/// Expose an adopted app, or lead any app under a host name
 ///
-/// The gateway listens on its reserved ports and leads to the container's own address. The container is not touched.
+/// The gateway listens on an adopted app's reserved ports and leads to the container's own address. With `host_name`, where the ingress
+/// is Caddy's, people reach the app under that as well, also one that was deployed. The container is not touched.
 #[utoipa::path(post, path = "/api/apps/{app}/expose", tag = "apps", operation_id = "expose_app",
     params(("app" = String, Path, description = "Id or host name.", example = "web")),
     request_body = ExposeApp,
     responses((status = 200, description = "As recorded, and as the gateway says.", body = ExposedApp)),
-    extensions(("x-codes" = json!(["app_not_found", "invalid_value", "not_in_state", "busy"]))))]
+    extensions(("x-codes" = json!(["app_not_found", "invalid_value", "not_in_state", "busy", "exists"]))))]
 pub(crate) async fn expose(
     State(state): State<AppState>,
     caller: Caller,
     Name(name): Name,
     Body(body): Body<ExposeApp>,
 ) -> Result<Json<ExposedApp>, Refusal> {
-    set_exposure(&state, &caller, &name, Exposure::Open(body.port)).await
+    caller.require(Scope::Operate)?;
+    let Some(site) = site(&body)? else {
+        return set_exposure(&state, &caller, &name, Exposure::Open(body.port)).await;
+    };
+    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let (engine, id) = (state.engine(), app.id.to_string());
+    let done = engine.lead_by_name(caller.actor(), &id, body.port, site);
+    exposed(&state, done.await?).await
 }
 
-/// End the exposure of an adopted app
+/// End the exposure of an adopted app, and the host name of any
 ///
-/// The gateway listens on its ports no more; they stay reserved.
+/// The gateway listens on an adopted app's ports no more; they stay reserved. An app that was deployed keeps its ports and loses its
+/// host name.
 #[utoipa::path(delete, path = "/api/apps/{app}/expose", tag = "apps", operation_id = "unexpose_app",
     params(("app" = String, Path, description = "Id or host name.", example = "web")),
     responses((status = 200, description = "As recorded, and as the gateway says.", body = ExposedApp)),
@@ -226,6 +237,39 @@ async fn set_exposure(
     let done = engine
         .expose(caller.actor(), &app.id.to_string(), exposure)
         .await?;
+    exposed(state, done).await
+}
+
+/// The host name of a request with its certificate, if it has one.
+fn site(body: &ExposeApp) -> Result<Option<Site>, Refusal> {
+    let Some(name) = &body.host_name else {
+        return match &body.certificate {
+            None => Ok(None),
+            Some(_) => {
+                let message = "a certificate is for a host name, and there is none";
+                Err(invalid("host_name", message.to_owned()))
+            }
+        };
+    };
+    // As everywhere, names are the same in either case.
+    let name = name.to_ascii_lowercase();
+    let name = name
+        .parse()
+        .map_err(|e: BadName| invalid("host_name", e.to_string()))?;
+    let files = body.certificate.clone().map(|files| {
+        let read = CertificateFiles::new(files.cert_file, files.key_file);
+        read.map_err(|e| invalid("certificate", e.to_string()))
+    });
+    Ok(Some(Site {
+        name,
+        certificate: files.transpose()?,
+    }))
+}
+
+async fn exposed(
+    state: &AppState,
+    done: commands::ExposedApp,
+) -> Result<Json<ExposedApp>, Refusal> {
     Ok(Json(ExposedApp {
         exposed: done.app.exposed,
         app: shown(&state.reader(), done.app).await?,

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::finding::{Code, Finding};
 use crate::engine::Engine;
-use crate::seams::{IngressError, RouteView};
+use crate::seams::{IngressError, LedName, RouteView};
 
 /// How long each of them may take.
 const OWN: Duration = Duration::from_secs(10);
@@ -25,12 +25,43 @@ impl Engine {
             timeout(OWN, reader.broken_rules()),
             timeout(OWN, reader.verify_audit(Head::NONE, Vec::new())),
         );
-        vec![
-            of_gateway(routes.ok()),
-            of_record(wrong.ok()),
-            of_audit(chain.ok()),
-        ]
+        let routes = routes.ok();
+        let mut findings = Vec::new();
+        // It is asked after the gateway has answered.
+        let leads_names = self.inner.parts.ingress.leads_names();
+        findings.extend(of_caddy(routes.as_ref()).filter(|_| leads_names));
+        findings.push(of_gateway(routes));
+        findings.push(of_record(wrong.ok()));
+        findings.push(of_audit(chain.ok()));
+        findings
     }
+}
+
+/// What Caddy said; none where the gateway did not answer, for then it was not asked.
+fn of_caddy(looked: Option<&Result<Vec<RouteView>, IngressError>>) -> Option<Finding> {
+    let (code, what, next) = match looked? {
+        Ok(routes) => {
+            let named = routes.iter().filter(|route| route.name != LedName::Nobody);
+            let what = format!(
+                "it answers; host names that lead to apps: {}",
+                named.count()
+            );
+            (Code::CaddyAnswers, what, None)
+        }
+        Err(error @ IngressError::CaddyUnreachable(_)) => {
+            let what = format!("no app gets or loses its ports or host name: {error}");
+            let next = "start it (systemctl start caddy), or correct ingress.caddy.admin";
+            (Code::CaddySilent, what, Some(next))
+        }
+        Err(error @ IngressError::CaddyRefused(_)) => {
+            let next = "look at Caddy's log (journalctl -u caddy), and use Caddy 2.5 or later";
+            (Code::CaddySilent, error.to_string(), Some(next))
+        }
+        Err(IngressError::Unreachable(_) | IngressError::Busy(_) | IngressError::Refused(_)) => {
+            return None;
+        }
+    };
+    Some(of(code, "caddy", &what, next))
 }
 
 fn of(code: Code, subject: &str, what: &str, next: Option<&str>) -> Finding {
@@ -49,6 +80,10 @@ fn of_gateway(looked: Looked<Vec<RouteView>, IngressError>) -> Finding {
                 count => format!("it answers, with {count} routes"),
             };
             return of(Code::GatewayAnswers, "gateway", &what, None);
+        }
+        // Caddy is asked when the gateway has told its routes.
+        Some(Err(IngressError::CaddyUnreachable(_) | IngressError::CaddyRefused(_))) => {
+            return of(Code::GatewayAnswers, "gateway", "it answers", None);
         }
         Some(Err(error)) => error.to_string(),
         None => format!("no answer within {} s", OWN.as_secs()),
@@ -102,6 +137,29 @@ fn of_audit(looked: Looked<Result<Head, Break>, StoreError>) -> Finding {
 mod tests {
     use super::super::Level;
     use super::*;
+
+    /// Of two that are asked one after the other, the one that does not answer is named.
+    #[test]
+    fn caddy_is_told_by_itself() {
+        let away = || Err(IngressError::CaddyUnreachable("no socket".to_owned()));
+        let silent = of_caddy(Some(&away())).unwrap();
+        assert_eq!(
+            (silent.code, silent.level()),
+            (Code::CaddySilent, Level::Fault)
+        );
+        assert!(silent.what.contains("no socket") && !silent.next.is_empty());
+        assert_eq!(of_gateway(Some(away())).code, Code::GatewayAnswers);
+        let refused = Err(IngressError::CaddyRefused("no ETag".to_owned()));
+        assert_eq!(of_caddy(Some(&refused)).unwrap().code, Code::CaddySilent);
+        let gateway = Err(IngressError::Unreachable("no socket".to_owned()));
+        assert_eq!(of_caddy(Some(&gateway)), None);
+        assert_eq!(of_gateway(Some(gateway)).code, Code::GatewaySilent);
+        assert_eq!(of_caddy(None), None);
+        assert_eq!(
+            of_caddy(Some(&Ok(Vec::new()))).unwrap().code,
+            Code::CaddyAnswers
+        );
+    }
 
     /// A rule that is broken is told whether or not the audit could be read, and one that is long is no fault.
     #[test]
