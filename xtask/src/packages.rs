@@ -20,6 +20,10 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
     ),
     ("busybox", "a third shell that reads what is sent to a node"),
     ("ca-certificates", "downloads over HTTPS"),
+    (
+        "caddy",
+        "host names that lead to apps, on a real web server",
+    ),
     ("debootstrap", "making the container template"),
     (
         "git",

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use proximity_domain::ids::AppId;
+use proximity_domain::site::Site;
 use proximity_engine::seams::{
     HttpAnswer, Ingress, IngressError, LedName, Probe, RouteSpec, RouteView,
 };
@@ -17,6 +18,7 @@ use crate::guests::Guests;
 pub struct Routes {
     set: Arc<Mutex<BTreeMap<AppId, RouteSpec>>>,
     guests: Vec<Guests>,
+    names: bool,
 }
 
 impl Routes {
@@ -26,6 +28,16 @@ impl Routes {
         Self {
             set: Arc::default(),
             guests,
+            names: false,
+        }
+    }
+
+    /// The same, under host names too.
+    #[must_use]
+    pub fn leading_names(self) -> Self {
+        Self {
+            names: true,
+            ..self
         }
     }
 
@@ -50,7 +62,8 @@ impl Routes {
     }
 }
 
-fn view(route: &RouteSpec) -> RouteView {
+fn view(route: &RouteSpec, names: bool) -> RouteView {
+    let site = route.site.clone().filter(|_| names);
     RouteView {
         app: route.app,
         installation: Some(route.installation),
@@ -59,7 +72,10 @@ fn view(route: &RouteSpec) -> RouteView {
         listening: true,
         trouble: None,
         dial_failures: 0,
-        name: LedName::Nobody,
+        name: site.map_or(LedName::Nobody, |site| LedName::As {
+            site,
+            target: route.target,
+        }),
     }
 }
 
@@ -77,7 +93,7 @@ impl Ingress for Routes {
                 return Err(IngressError::Refused(text));
             }
             set.insert(route.app, route.clone());
-            Ok(view(route))
+            Ok(view(route, self.names))
         })
     }
 
@@ -87,7 +103,39 @@ impl Ingress for Routes {
     }
 
     async fn routes(&self) -> Result<Vec<RouteView>, IngressError> {
-        Ok(self.with(|set| set.values().map(view).collect()))
+        Ok(self.with(|set| set.values().map(|route| view(route, self.names)).collect()))
+    }
+
+    fn leads_names(&self) -> bool {
+        self.names
+    }
+
+    async fn withdraw_name(&self, app: AppId) -> Result<(), IngressError> {
+        self.with(|set| {
+            if let Some(route) = set.get_mut(&app) {
+                route.site = None;
+            }
+        });
+        Ok(())
+    }
+
+    async fn fetch_by_name(&self, site: &Site) -> Result<String, String> {
+        let target = self.with(|set| {
+            let mut named = set
+                .values()
+                .filter(|route| route.site.as_ref() == Some(site));
+            named.next().map(|route| route.target)
+        });
+        let target = target.ok_or_else(|| format!("nothing leads under {}", site.name))?;
+        let page = self
+            .guests
+            .iter()
+            .find_map(|guests| guests.fetch(target, "/"));
+        match page {
+            Some((200..=399, _)) => Ok(format!("https://{}/", site.name)),
+            Some((status, _)) => Err(format!("it answers with HTTP {status}")),
+            None => Err("Connection refused".to_owned()),
+        }
     }
 }
 

@@ -10,11 +10,12 @@ use proximity_domain::names::NodeName;
 use proximity_domain::operation::OperationState;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::{Clock, Timestamp};
+use proximity_engine::caddy::{CaddyIngress, CaddyOptions};
 use proximity_engine::catalog::Catalog;
 use proximity_engine::cluster::{RealConnect, tokens};
 use proximity_engine::commands::HelperProgram;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
-use proximity_engine::seams::{Connect, Connection, Probe};
+use proximity_engine::seams::{Connect, Connection, Ingress, Probe};
 use proximity_engine::worker::Worker;
 use proximity_pve::transport::https::{Fingerprint, ShownCertificate};
 use proximity_pve_emulator::core::{Access, Node};
@@ -95,6 +96,17 @@ pub struct WorldParts {
     pub clock: Option<Arc<dyn Clock>>,
     /// Each host entry has an endpoint of every node, as one has that was added; else one, of which the node is not known.
     pub endpoint_of_each_node: bool,
+    /// What leads under host names; nothing if `None`.
+    pub names: Option<Names>,
+}
+
+/// What leads under host names in a world.
+#[derive(Debug, Clone)]
+pub enum Names {
+    /// The world's routes.
+    InMemory,
+    /// A Caddy, whose ports are the world's routes.
+    Caddy(CaddyOptions),
 }
 
 /// Where the store of a world is.
@@ -223,7 +235,10 @@ impl TestWorld {
             }
         }
         let guests = parts.clusters.iter().map(|p| p.guests.clone()).collect();
-        let routes = Routes::to(guests);
+        let mut routes = Routes::to(guests);
+        if matches!(parts.names, Some(Names::InMemory)) {
+            routes = routes.leading_names();
+        }
         let folder_of_entries = parts.catalog.unwrap_or_else(fixtures);
         let catalog = Catalog::load(&[folder_of_entries]).map_err(|e| e.to_string())?;
         let engine = Engine::new(EngineParts {
@@ -231,7 +246,7 @@ impl TestWorld {
             clock: clock.clone(),
             ids: Arc::new(CountedIds::seeded(1_000 + parts.seed * 1_000_000)),
             connect: Arc::new(InProcess(hosts)),
-            ingress: Arc::new(routes.clone()),
+            ingress: ingress(&routes, &store, parts.names)?,
             probe: parts.probe.unwrap_or_else(|| Arc::new(routes.clone())),
             catalog,
             helper: parts.helper,
@@ -337,6 +352,22 @@ impl Drop for TestWorld {
         if let Some((_, task)) = self.worker.take() {
             task.abort();
         }
+    }
+}
+
+/// The engine's ingress: the routes, behind a Caddy if there is one.
+fn ingress(
+    routes: &Routes,
+    store: &Store,
+    names: Option<Names>,
+) -> Result<Arc<dyn Ingress>, String> {
+    let ports = Arc::new(routes.clone());
+    match names {
+        Some(Names::Caddy(options)) => {
+            let caddy = CaddyIngress::new(ports, store.installation(), options);
+            Ok(Arc::new(caddy.map_err(|e| e.to_string())?))
+        }
+        Some(Names::InMemory) | None => Ok(ports),
     }
 }
 

@@ -27,6 +27,8 @@ const AIOSMTPD: &str = "/usr/lib/python3/dist-packages/aiosmtpd";
 const OPENSMTPD: &str = "/usr/sbin/smtpd";
 /// An SSH server.
 const OPENSSH: &str = "/usr/sbin/sshd";
+/// A web server that is set up while it runs.
+const CADDY: &str = "/usr/bin/caddy";
 /// A push server.
 const NTFY: &str = "/usr/bin/ntfy";
 
@@ -59,6 +61,11 @@ const FOREIGN: &[Foreign] = &[
         tests: "test(/(^|::)real_openssh_/)",
         is_here: || Path::new(OPENSSH).is_file(),
         advice: "tests with an SSH server need it: apt-get install openssh-server",
+    },
+    Foreign {
+        tests: "test(/(^|::)real_caddy_/)",
+        is_here: || Path::new(CADDY).is_file(),
+        advice: "tests with Caddy need it: apt-get install caddy",
     },
     // Not among the packages that are installed: a machine may have another mail server, which this one would push out.
     Foreign {

@@ -36,6 +36,7 @@ mod recorded_exchange;
 mod removals;
 mod retries;
 mod shutdowns;
+mod sites;
 mod sources;
 mod updates;
 mod vmids;
