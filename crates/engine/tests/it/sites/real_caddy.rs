@@ -188,14 +188,11 @@ impl Caddy {
         CaddyIngress::new(ports, INSTALLATION, self.options(authorities)).unwrap()
     }
 
-    /// A client for which these names are here.
+    /// A client for which these names are here. It keeps its connection, as browsers do, until Caddy lets go of it.
     fn client(&self, hosts: &[&str], authorities: &[&str]) -> reqwest::Client {
         let pem = self.options(authorities).ca_pem.unwrap();
         let pem = reqwest::Certificate::from_pem_bundle(&pem).unwrap();
-        let mut client = reqwest::Client::builder()
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .tls_certs_only(pem);
+        let mut client = reqwest::Client::builder().no_proxy().tls_certs_only(pem);
         for host in hosts {
             client = client.resolve(host, self.address);
         }
