@@ -44,6 +44,13 @@ pub struct CreateApp {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 16, required = false)]
     pub root_keys: Vec<String>,
+    /// Host name under which people reach it, where the ingress is Caddy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 253, example = "blog.example.org")]
+    pub host_name: Option<String>,
+    /// The certificate for `host_name`; left out, Caddy gets one by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateFiles>,
 }
 
 /// How a container is attached to the network. What is left out comes from the host entry, or from its node.

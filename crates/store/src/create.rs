@@ -18,6 +18,7 @@ use crate::records::{Actor, AppRecord, NewApp, NewOperation, RequestKey};
 use crate::request_keys::claim;
 use crate::row::{damaged, to_json};
 use crate::seal::Sealer;
+use crate::sites::refuse_taken;
 use crate::sql::{Tx, query, query_scalar};
 use crate::store::Store;
 
@@ -28,8 +29,8 @@ impl Store {
     /// then nothing is written, and the record's id differs from `app.id`.
     ///
     /// # Errors
-    /// [`StoreError::HostnameTaken`], [`StoreError::PortsExhausted`]; [`StoreError::NotFound`] if the host is not
-    /// there; [`StoreError::IllegalTransition`] if `operation` is no deploy of this app.
+    /// [`StoreError::HostnameTaken`], [`StoreError::PortsExhausted`]; [`StoreError::Exists`] if another app has its site;
+    /// [`StoreError::NotFound`] if the host is not there; [`StoreError::IllegalTransition`] if `operation` is no deploy of this app.
     pub async fn create_app(
         &self,
         app: NewApp,
@@ -106,13 +107,16 @@ pub(crate) async fn refuse(tx: &mut Tx, app: &NewApp) -> Result<(), StoreError> 
     let named: i64 =
         query_scalar("SELECT COUNT(*) FROM apps WHERE hostname = $1 AND archived_at IS NULL")
             .bind(app.hostname.as_str())
-            .fetch_one(tx)
+            .fetch_one(&mut *tx)
             .await?;
     if named > 0 {
         let hostname = app.hostname.to_string();
         return Err(StoreError::HostnameTaken { hostname });
     }
-    Ok(())
+    match &app.site {
+        Some(site) => refuse_taken(tx, app.id, site).await,
+        None => Ok(()),
+    }
 }
 
 /// A new app on its way to be one: deploying if native, adopting if adopted, which is not exposed.
@@ -129,11 +133,12 @@ pub(crate) async fn insert(
         app.environment_sealed.expose_secret(),
     )?;
     let status = on_its_way(class);
+    let files = app.site.as_ref().and_then(|site| site.certificate.as_ref());
     let added = query(
         "INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status, \
          status_full, status_changed_at, resources, environment, environment_sealed, guest_port, \
-         created_at, exposed) \
-         VALUES ($1, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $10, $16) \
+         created_at, exposed, site_name, site_cert_file, site_key_file) \
+         VALUES ($1, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $10, $16, $17, $18, $19) \
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(&id)
@@ -152,6 +157,9 @@ pub(crate) async fn insert(
     .bind(i64::from(app.guest_port))
     .bind(class.label())
     .bind(i64::from(class == AppClass::Native))
+    .bind(app.site.as_ref().map(|site| site.name.as_str()))
+    .bind(files.map(|files| files.cert_file.as_str()))
+    .bind(files.map(|files| files.key_file.as_str()))
     .execute(tx)
     .await?;
     match added.rows_affected() {

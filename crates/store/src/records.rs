@@ -269,6 +269,8 @@ pub struct NewApp {
     pub environment_sealed: SecretString,
     /// Port it listens on inside the guest.
     pub guest_port: u16,
+    /// Under which host name it is to be led to.
+    pub site: Option<Site>,
 }
 
 /// A new operation.

@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event, shown};
 use crate::records::{Actor, AppRecord, AppSite};
 use crate::row::Columns;
-use crate::sql::{Row, query, query_scalar};
+use crate::sql::{Row, Tx, query, query_scalar};
 use crate::store::Store;
 
 /// The columns of an app's site.
@@ -41,6 +41,21 @@ pub(crate) fn refuse(app: &AppRecord) -> Result<(), StoreError> {
             operation,
         }),
         None => Ok(()),
+    }
+}
+
+/// Refuses a name that another live app has.
+pub(crate) async fn refuse_taken(tx: &mut Tx, app: AppId, site: &Site) -> Result<(), StoreError> {
+    let others: i64 = query_scalar(
+        "SELECT COUNT(*) FROM apps WHERE site_name = $1 AND id <> $2 AND archived_at IS NULL",
+    )
+    .bind(site.name.as_str())
+    .bind(app.to_string())
+    .fetch_one(tx)
+    .await?;
+    match others {
+        0 => Ok(()),
+        _ => Err(taken(site)),
     }
 }
 
@@ -114,16 +129,7 @@ impl Store {
             let live = live_app(tx, app).await?.ok_or_else(|| not_live(app))?;
             refuse(&live)?;
             if let Some(site) = &site {
-                let others: i64 = query_scalar(
-                    "SELECT COUNT(*) FROM apps WHERE site_name = $1 AND id <> $2 AND archived_at IS NULL",
-                )
-                .bind(site.name.as_str())
-                .bind(app.to_string())
-                .fetch_one(&mut *tx)
-                .await?;
-                if others > 0 {
-                    return Err(taken(site));
-                }
+                refuse_taken(tx, app, site).await?;
             }
             let files = site.as_ref().and_then(|site| site.certificate.as_ref());
             query(

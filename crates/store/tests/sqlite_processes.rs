@@ -177,6 +177,7 @@ async fn create(store: &Store, n: u128) -> AppId {
         environment: json!({}),
         environment_sealed: "{}".to_owned().into(),
         guest_port: 8080,
+        site: None,
     };
     let operation = NewOperation {
         id: OperationId(Uuid::from_u128((n << 8) + 1)),

@@ -468,6 +468,7 @@ impl<'a> Doer<'a> {
             network: Network::default(),
             apart_from: Vec::new(),
             root_keys: Vec::new(),
+            site: None,
             key: Some(key),
         })
     }

@@ -134,6 +134,7 @@ impl Engine {
             environment: json!({}),
             environment_sealed: "{}".to_owned().into(),
             guest_port: request.port.unwrap_or(usual),
+            site: None,
         };
         let (id, operation) = (app.id, OperationId(self.inner.parts.ids.uuid()));
         let guest = AdoptedGuest {

@@ -10,6 +10,7 @@ use proximity_domain::names::{
 use proximity_domain::network::{self, Holder, Network};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::place::{self, Lack, Need, NodeCapacity};
+use proximity_domain::site::Site;
 use proximity_pve::guest::ssh::HostKey;
 use proximity_store::error::StoreError;
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
@@ -44,6 +45,8 @@ pub struct CreateApp {
     pub apart_from: Vec<AppId>,
     /// Public keys that root of its container logs in with, OpenSSH's form; without any root has neither key nor password.
     pub root_keys: Vec<String>,
+    /// Under which host name it is led to.
+    pub site: Option<Site>,
     /// The same key gives the same app.
     pub key: Option<RequestKey>,
 }
@@ -62,6 +65,9 @@ impl Engine {
     ) -> Result<AppRecord, EngineError> {
         let hostname = request.hostname.parse::<Hostname>();
         let hostname = hostname.map_err(|e| invalid_name(&e))?;
+        if request.site.is_some() {
+            self.refuse_without_names()?;
+        }
         let mut wanted = self.wanted(&request)?;
         let hosts = self.candidate_hosts(request.host.as_deref()).await?;
         if self
@@ -105,6 +111,7 @@ impl Engine {
             environment: recipe.open_settings(),
             environment_sealed: recipe.sealed_settings(),
             guest_port: entry.port,
+            site: request.site.clone(),
         };
         let op = NewOperation {
             id: OperationId(ids.uuid()),

@@ -67,14 +67,7 @@ impl Engine {
     ) -> Result<ExposedApp, EngineError> {
         let app = self.find_app(app).await?;
         refuse_port_0(Exposure::Open(port))?;
-        if !self.inner.parts.ingress.leads_names() {
-            return Err(EngineError::Invalid {
-                field: "host_name".to_owned(),
-                message: "this server leads no app under a host name: set ingress.driver to caddy in its configuration, and \
-                          ingress.caddy.server"
-                    .to_owned(),
-            });
-        }
+        self.refuse_without_names()?;
         if app.class == AppClass::Native && port.is_some() {
             return Err(EngineError::Invalid {
                 field: "port".to_owned(),
@@ -91,6 +84,19 @@ impl Engine {
             app = self.store().expose(app.id, open, actor, now).await?;
         }
         self.exposed_now(app).await
+    }
+
+    /// Refuses a host name where nothing leads under one.
+    pub(super) fn refuse_without_names(&self) -> Result<(), EngineError> {
+        if self.inner.parts.ingress.leads_names() {
+            return Ok(());
+        }
+        Err(EngineError::Invalid {
+            field: "host_name".to_owned(),
+            message: "this server leads no app under a host name: set ingress.driver to caddy in its configuration, and \
+                      ingress.caddy.server"
+                .to_owned(),
+        })
     }
 
     /// Brings the ingress to what is on record, and tells what it does then.

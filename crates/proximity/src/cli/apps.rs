@@ -85,6 +85,15 @@ pub(crate) struct DeployArgs {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
+    /// Host name under which people reach it, e.g. blog.example.org, where the ingress is Caddy's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host_name: Option<String>,
+    /// File with the certificate for it, on Caddy's machine [default: Caddy gets one by itself]
+    #[arg(long, value_name = "FILE", requires_all = ["host_name", "key_file"])]
+    pub(crate) cert_file: Option<String>,
+    /// File with the key of that certificate
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub(crate) key_file: Option<String>,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use proximity_api::apps::{CreateApp, NetworkConfig, ResourceConfig};
+use proximity_api::apps::{CertificateFiles, CreateApp, NetworkConfig, ResourceConfig};
 use proximity_engine::seams::IdSource;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
@@ -43,6 +43,7 @@ fn body(args: DeployArgs) -> Result<CreateApp, Failed> {
     for file in &args.root_keys {
         root_keys.extend(keys_in(file)?);
     }
+    let files = args.cert_file.zip(args.key_file);
     Ok(CreateApp {
         catalog_id: args.catalog_id,
         hostname: args.hostname,
@@ -57,6 +58,11 @@ fn body(args: DeployArgs) -> Result<CreateApp, Failed> {
         network: network(args.network),
         apart_from: args.apart_from,
         root_keys,
+        host_name: args.host_name,
+        certificate: files.map(|(cert_file, key_file)| CertificateFiles {
+            cert_file,
+            key_file,
+        }),
     })
 }
 

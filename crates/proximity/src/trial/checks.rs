@@ -68,6 +68,8 @@ pub(crate) async fn deploy(
         network: None,
         apart_from: Vec::new(),
         root_keys: Vec::new(),
+        host_name: None,
+        certificate: None,
     };
     let app = world
         .client

@@ -1,18 +1,18 @@
 //! Apps, their logs and plans.
 
 use proximity_api::apps::{
-    App, AppError, AppSite, CertificateFiles, HostName, NetworkConfig, PlannedGuest, Preflight,
-    PreflightLine, PreflightPlace, RemovalPlan, Resources, UpdatePreview, UpdatedField,
+    App, AppError, HostName, NetworkConfig, PlannedGuest, Preflight, PreflightLine, PreflightPlace,
+    RemovalPlan, Resources, UpdatePreview, UpdatedField,
 };
 use proximity_domain::app::Status;
 use proximity_domain::network::NetworkWish;
 use proximity_domain::preflight::Amount;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_engine::commands;
-use proximity_store::records::{self, AppRecord, LogLevel, LogLine};
+use proximity_store::records::{AppRecord, LogLevel, LogLine};
 use serde_json::Value;
 
-use super::{moment, ports, problem};
+use super::{moment, ports, problem, shown_site};
 
 /// An app with its host's label and its guests.
 pub(crate) fn app(record: AppRecord, host_label: &str, guests: &[RecordedGuest]) -> App {
@@ -40,24 +40,11 @@ pub(crate) fn app(record: AppRecord, host_label: &str, guests: &[RecordedGuest])
         ports: record.ports.map(ports),
         container_port: record.guest_port,
         url,
-        site: record.site.map(site),
+        site: record.site.map(shown_site),
         operation_id: record.operation.map(|id| id.to_string()),
         owner: record.owner,
         created_at: moment(record.created_at),
         state_changed_at: moment(record.status_changed_at),
-    }
-}
-
-fn site(of: records::AppSite) -> AppSite {
-    let certificate = of.site.certificate.map(|files| CertificateFiles {
-        cert_file: files.cert_file,
-        key_file: files.key_file,
-    });
-    AppSite {
-        host_name: of.site.name.into(),
-        certificate,
-        url: of.url,
-        trouble: of.trouble,
     }
 }
 

@@ -21,6 +21,7 @@ mod ports;
 mod reconcile;
 mod resources;
 mod rollback;
+mod sites;
 mod sources;
 mod stats;
 
@@ -47,6 +48,7 @@ pub(crate) use reconcile::{
 };
 pub(crate) use resources::{changed_fields, resource, snapshot_entry, snapshot_place};
 pub(crate) use rollback::{desired_revision, rollback};
+pub(crate) use sites::{shown_site, site};
 pub(crate) use sources::source;
 pub(crate) use stats::stats;
 

@@ -10,8 +10,6 @@ use proximity_api::adoption::{
 };
 use proximity_api::apps::App;
 use proximity_domain::ids::AppId;
-use proximity_domain::names::BadName;
-use proximity_domain::site::{CertificateFiles, Site};
 use proximity_engine::commands::{self, AdoptContainer, Deadline};
 use proximity_engine::error::EngineError;
 use proximity_store::exposure::Exposure;
@@ -200,7 +198,8 @@ pub(crate) async fn expose(
     Body(body): Body<ExposeApp>,
 ) -> Result<Json<ExposedApp>, Refusal> {
     caller.require(Scope::Operate)?;
-    let Some(site) = site(&body)? else {
+    let site = convert::site(body.host_name.as_deref(), body.certificate.as_ref())?;
+    let Some(site) = site else {
         return set_exposure(&state, &caller, &name, Exposure::Open(body.port)).await;
     };
     let app = lookup::app(&state.reader(), &caller, &name).await?;
@@ -238,32 +237,6 @@ async fn set_exposure(
         .expose(caller.actor(), &app.id.to_string(), exposure)
         .await?;
     exposed(state, done).await
-}
-
-/// The host name of a request with its certificate, if it has one.
-fn site(body: &ExposeApp) -> Result<Option<Site>, Refusal> {
-    let Some(name) = &body.host_name else {
-        return match &body.certificate {
-            None => Ok(None),
-            Some(_) => {
-                let message = "a certificate is for a host name, and there is none";
-                Err(invalid("host_name", message.to_owned()))
-            }
-        };
-    };
-    // As everywhere, names are the same in either case.
-    let name = name.to_ascii_lowercase();
-    let name = name
-        .parse()
-        .map_err(|e: BadName| invalid("host_name", e.to_string()))?;
-    let files = body.certificate.clone().map(|files| {
-        let read = CertificateFiles::new(files.cert_file, files.key_file);
-        read.map_err(|e| invalid("certificate", e.to_string()))
-    });
-    Ok(Some(Site {
-        name,
-        certificate: files.transpose()?,
-    }))
 }
 
 async fn exposed(

@@ -163,6 +163,7 @@ async fn wanted(
     for name in &body.apart_from {
         apart_from.push(lookup::app(&state.reader(), caller, name).await?.id);
     }
+    let site = convert::site(body.host_name.as_deref(), body.certificate.as_ref())?;
     let wish = body.network.map(convert::network).unwrap_or_default();
     let network = wish
         .check()
@@ -181,6 +182,7 @@ async fn wanted(
         network,
         apart_from,
         root_keys: body.root_keys,
+        site,
         key,
     })
 }

@@ -16,7 +16,7 @@ use crate::create::{on_its_way, told};
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::Act;
-use crate::records::{Actor, AppRecord, NewApp, NewOperation, RequestKey};
+use crate::records::{Actor, AppRecord, AppSite, NewApp, NewOperation, RequestKey};
 use crate::routed::RoutedApp;
 use crate::row::damaged;
 use crate::views::{AppCount, AppFilter, ArchivedApp, ArchivedBy, Promised};
@@ -60,6 +60,11 @@ impl State {
         }
         let pair = self.take_ports(id, now)?;
         let body = told(&app, pair);
+        let site = app.site.clone().map(|site| AppSite {
+            site,
+            url: None,
+            trouble: None,
+        });
         let fresh = App {
             asked: app,
             class,
@@ -67,7 +72,7 @@ impl State {
             status: on_its_way(class),
             status_changed_at: now,
             url: None,
-            site: None,
+            site,
             ports: Some(pair),
             created_at: now,
             archived: None,
@@ -98,7 +103,10 @@ impl State {
             let hostname = app.hostname.to_string();
             return Err(StoreError::HostnameTaken { hostname });
         }
-        Ok(())
+        match &app.site {
+            Some(site) => self.refuse_taken(app.id, site),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn live_or_archived(&self, id: AppId) -> Result<AppRecord, StoreError> {

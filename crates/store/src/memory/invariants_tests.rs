@@ -78,6 +78,7 @@ fn app() -> NewApp {
         environment: json!({}),
         environment_sealed: "{}".to_owned().into(),
         guest_port: 80,
+        site: None,
     }
 }
 

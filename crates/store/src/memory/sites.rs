@@ -22,14 +22,7 @@ impl State {
         let live = self.live_app(id).ok_or_else(|| no_app(id))?;
         refuse(&live)?;
         if let Some(site) = &site {
-            let mut others = self.apps.values().filter(|app| app.is_live());
-            let has_it = others.any(|app| {
-                let name = app.site.as_ref().map(|of| &of.site.name);
-                app.asked.id != id && name == Some(&site.name)
-            });
-            if has_it {
-                return Err(taken(site));
-            }
+            self.refuse_taken(id, site)?;
         }
         let event = told(&live, site.as_ref());
         let (action, details) = audited(&live, site.as_ref());
@@ -42,6 +35,19 @@ impl State {
         self.add_event(&event, Some(id), None, now);
         self.add_audit(actor, Act::request(action, &target, details), now);
         self.live_app(id).ok_or_else(|| no_app(id))
+    }
+
+    /// Refuses a name that another live app has.
+    pub(crate) fn refuse_taken(&self, id: AppId, site: &Site) -> Result<(), StoreError> {
+        let mut others = self.apps.values().filter(|app| app.is_live());
+        let has_it = others.any(|app| {
+            let name = app.site.as_ref().map(|of| &of.site.name);
+            app.asked.id != id && name == Some(&site.name)
+        });
+        match has_it {
+            true => Err(taken(site)),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn site_fetched(

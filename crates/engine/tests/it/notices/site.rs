@@ -223,6 +223,7 @@ fn new_app(hostname: &str, id: u128) -> (NewApp, NewOperation) {
         environment: json!({}),
         environment_sealed: "{}".into(),
         guest_port: 80,
+        site: None,
     };
     let operation = NewOperation {
         id: Uuid::from_u128(id + 1).into(),

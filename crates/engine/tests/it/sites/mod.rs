@@ -124,7 +124,37 @@ async fn an_app_is_led_to_under_a_host_name_and_its_url_is_the_one_that_was_fetc
 }
 
 #[tokio::test]
-async fn a_removed_app_leaves_its_name_to_the_next_one() {
+async fn an_app_is_deployed_under_a_host_name_that_no_other_has() {
+    let (w, _) = world(Some(Names::InMemory)).await;
+    let request = |hostname: &str| CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: hostname.to_owned(),
+        site: Some(site("blog.example.org")),
+        ..CreateApp::default()
+    };
+    let app = w
+        .engine
+        .create_app(&w.actor, request("blog"))
+        .await
+        .unwrap();
+    let op = w.settled(app.operation.unwrap()).await.unwrap();
+    assert_eq!(op.state, OperationState::Succeeded);
+    let routes = w.routes.routes().await.unwrap();
+    let route = routes.iter().find(|route| route.app == app.id).unwrap();
+    let led = LedName::As {
+        site: site("blog.example.org"),
+        target: route.target.unwrap(),
+    };
+    assert_eq!(route.name, led);
+    sweep(&w.engine).await.unwrap();
+    assert_eq!(now_is(&w, &app).await.shown_url(), Some(BLOG));
+    let taken = w.engine.create_app(&w.actor, request("other")).await;
+    assert_eq!(taken.unwrap_err().code(), "exists");
+    assert!(w.store.app_by_hostname("other").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_name_that_an_app_no_longer_has_is_the_next_ones() {
     let (w, app) = world(Some(Names::InMemory)).await;
     let other = deploy(&w, "other").await;
     let blog = site("blog.example.org");
@@ -168,6 +198,14 @@ async fn where_nothing_leads_under_names_none_is_taken() {
     assert_eq!(refused.code(), "invalid_value");
     assert!(refused.to_string().contains("ingress.driver"), "{refused}");
     assert_eq!(now_is(&w, &app).await, app);
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "blog".to_owned(),
+        site: Some(site("blog.example.org")),
+        ..CreateApp::default()
+    };
+    let refused = w.engine.create_app(&w.actor, request).await;
+    assert_eq!(refused.unwrap_err().code(), "invalid_value");
     // One that is on record from before leads nowhere, and troubles nobody.
     let blog = Some(site("blog.example.org"));
     let set = w.store.set_site(app.id, blog, &w.actor, app.created_at);

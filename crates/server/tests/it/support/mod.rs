@@ -234,6 +234,7 @@ impl World {
             environment: Value::Null,
             environment_sealed: "{}".into(),
             guest_port: 8080,
+            site: None,
         };
         let operation = NewOperation {
             id: OperationId(Ids.uuid()),

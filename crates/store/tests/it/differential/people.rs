@@ -50,6 +50,17 @@ pub fn event(kind: EventKind, n: u8) -> NewEvent {
     }
 }
 
+/// One of four host names, with a certificate or without.
+fn site(n: u8) -> Site {
+    Site {
+        name: format!("app-{}.example.org", n % 4).parse().unwrap(),
+        certificate: n.is_multiple_of(5).then(|| CertificateFiles {
+            cert_file: "/tls/cert.pem".to_owned(),
+            key_file: "/tls/key.pem".to_owned(),
+        }),
+    }
+}
+
 fn owner(n: u8) -> String {
     let owner = if n.is_multiple_of(3) {
         "someone"
@@ -232,6 +243,7 @@ impl Play {
             environment: json!({}),
             environment_sealed: "{}".into(),
             guest_port: 5432,
+            site: None,
         };
         let operation = NewOperation {
             id: operation,
@@ -283,13 +295,7 @@ impl Play {
     /// Sets an app's site or takes it away, or writes down what came of fetching by one.
     async fn site(&mut self, app: u8, n: u8) -> Told {
         let app = self.app(app)?;
-        let site = Site {
-            name: format!("app-{}.example.org", n % 4).parse().unwrap(),
-            certificate: n.is_multiple_of(5).then(|| CertificateFiles {
-                cert_file: "/tls/cert.pem".to_owned(),
-                key_file: "/tls/key.pem".to_owned(),
-            }),
-        };
+        let site = site(n);
         if n < 120 {
             let fetched = match n % 3 {
                 0 => Err("nobody answers\0".to_owned()),
@@ -377,6 +383,7 @@ impl Play {
             environment: json!({"TITLE": "größer", "N": 1.5, "PASSWORD": null}),
             environment_sealed: format!("{{\"PASSWORD\":\"{name}\"}}").into(),
             guest_port: 8080,
+            site: name.is_multiple_of(7).then(|| site(name)),
         };
         let kind = match name {
             245.. => OperationKind::Start,

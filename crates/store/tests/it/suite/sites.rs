@@ -107,6 +107,35 @@ pub async fn have_a_name_alone(make: &impl Make) {
     world.assert_sound().await;
 }
 
+pub async fn are_there_from_the_beginning(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let blog = with_files("blog.example.org");
+    let (mut app, operation) = world.new_app("web");
+    app.site = Some(blog.clone());
+    let made = world
+        .store
+        .create_app(app, operation, &world.actor, None, world.at());
+    assert_eq!(made.await.unwrap().site.unwrap().site, blog);
+    let (mut next, operation) = world.new_app("next");
+    next.site = Some(site("blog.example.org"));
+    let refused = world
+        .store
+        .create_app(next, operation, &world.actor, None, world.at());
+    let refused = refused.await;
+    assert!(
+        matches!(
+            refused,
+            Err(StoreError::Exists {
+                what: "host name",
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+    assert!(world.store.app_by_hostname("next").await.unwrap().is_none());
+    world.assert_sound().await;
+}
+
 pub async fn go_with_their_app(make: &impl Make) {
     let mut world = World::new(make).await;
     let (app, guest) = world.deployed("web", 101).await;

@@ -200,6 +200,7 @@ impl World {
                 "{{\"PASSWORD\":\"secret-of-{hostname}\"}}"
             )),
             guest_port: 8080,
+            site: None,
         };
         let operation = self.new_operation(OperationKind::Deploy, app.id);
         (app, operation)

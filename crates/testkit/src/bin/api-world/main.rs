@@ -264,6 +264,7 @@ fn recorded(host: HostId, number: u16, ids: &CountedIds) -> Outcome<(NewApp, New
         environment: json!({}),
         environment_sealed: "{}".to_owned().into(),
         guest_port: 8080,
+        site: None,
     };
     let operation = NewOperation {
         id: OperationId(ids.uuid()),

@@ -48,6 +48,8 @@ pub(crate) fn body(hostname: &str) -> CreateApp {
         network: None,
         apart_from: Vec::new(),
         root_keys: Vec::new(),
+        host_name: None,
+        certificate: None,
     }
 }
 

@@ -120,6 +120,7 @@ impl Things {
             environment: json!({"TITLE": hostname, "PASSWORD": null}),
             environment_sealed: format!("{{\"PASSWORD\":\"secret-of-{hostname}\"}}").into(),
             guest_port: 8080,
+            site: None,
         };
         let operation = self.operation(OperationKind::Deploy, app.id);
         Ok((app, operation))

@@ -75,6 +75,8 @@ fn beacon(hostname: String) -> CreateApp {
         network: None,
         apart_from: Vec::new(),
         root_keys: Vec::new(),
+        host_name: None,
+        certificate: None,
     }
 }
 

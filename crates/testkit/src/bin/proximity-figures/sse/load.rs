@@ -191,6 +191,7 @@ fn app(number: u128, host: &HostRecord) -> Result<(NewApp, NewOperation)> {
         environment: json!({}),
         environment_sealed: SecretString::from("{}"),
         guest_port: 8080,
+        site: None,
     };
     let operation = NewOperation {
         id: OperationId(Uuid::from_u128(2000 + number)),
