@@ -53,7 +53,8 @@ macro_rules! with_cases {
                 are_promised_while_they_are_made;
             adoptions: are_recorded_with_their_guest, hold_their_number_once, leave_a_record_that_outlives_them,
                 that_are_cancelled_leave_nothing, are_exposed_and_hidden_by_a_person, and_native_apps_are_kept_apart;
-            sites: are_kept_with_what_was_fetched, are_there_from_the_beginning, have_a_name_alone, go_with_their_app, are_fetched_anew_after_a_change;
+            sites: are_kept_with_what_was_fetched, are_there_from_the_beginning, have_a_name_alone,
+                go_with_their_app, are_fetched_anew_after_a_change;
             ports: the_longest_free_is_taken, of_an_orphan_rest, exhaustion_is_counted, rest_ends_when_a_person_says_so,
                 overlapping_ranges_share_no_port, any_sequence_follows_the_rule;
             queue: the_oldest_is_claimed_first, a_lease_keeps_others_away,
