@@ -104,6 +104,49 @@ async fn purged(live: &Live) {
     assert_eq!(plan.body["guests"][0]["backup_jobs"], json!([]));
 }
 
+/// Nothing leads under host names here, whatever is asked for, and what is wrong about a name is told first.
+async fn unnamed(live: &Live) {
+    for (at, body, field) in [
+        (
+            "/api/apps/web/expose",
+            r#"{"host_name":"blog.example.org"}"#,
+            "host_name",
+        ),
+        (
+            "/api/apps/stranger/expose",
+            r#"{"host_name":"blog.example.org"}"#,
+            "host_name",
+        ),
+        (
+            "/api/apps/stranger/expose",
+            r#"{"host_name":"blog"}"#,
+            "host_name",
+        ),
+        (
+            "/api/apps/stranger/expose",
+            r#"{"host_name":"blog.example.org","certificate":{"cert_file":"cert.pem","key_file":"/key.pem"}}"#,
+            "certificate",
+        ),
+        (
+            "/api/apps/stranger/expose",
+            r#"{"certificate":{"cert_file":"/cert.pem","key_file":"/key.pem"}}"#,
+            "host_name",
+        ),
+    ] {
+        let refused = live.send("POST", at, body).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code()),
+            (422, "invalid_value"),
+            "{body}"
+        );
+        assert!(
+            refused.body["error"]["fields"][field].is_string(),
+            "{}",
+            refused.body
+        );
+    }
+}
+
 /// The stranger is watched for drift, as often as it is asked for, and no longer; a native app cannot be.
 async fn guarded(live: &Live) {
     let at = "/api/apps/stranger/guard";
@@ -125,6 +168,7 @@ async fn guarded(live: &Live) {
         (native.status.as_u16(), native.code()),
         (409, "not_in_state")
     );
+    unnamed(live).await;
 }
 
 /// What the stranger's memory was is brought back as it was previewed, and not otherwise.
