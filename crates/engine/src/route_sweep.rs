@@ -112,6 +112,8 @@ struct Swept {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Done {
     Changed,
+    /// Its route was changed, and leads to it now.
+    Led,
     /// Its route is as it should be.
     Nothing,
     /// What it should be could not be found out, or done.
@@ -120,7 +122,7 @@ enum Done {
 
 impl Swept {
     fn count(&mut self, done: Done) {
-        self.changed += usize::from(done == Done::Changed);
+        self.changed += usize::from(matches!(done, Done::Changed | Done::Led));
         self.left += usize::from(done == Done::Left);
     }
 }
@@ -265,7 +267,7 @@ impl Sweep<'_> {
                         Done::Left
                     }
                 };
-                if self.names && did == Done::Changed {
+                if self.names && did == Done::Led {
                     fetch(engine, &app).await?;
                 }
                 Ok(did)
@@ -336,7 +338,7 @@ async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> Do
             }
             Done::Left
         }
-        Ok(_) => Done::Changed,
+        Ok(_) => Done::Led,
         Err(e) => {
             tracing::warn!(app = %app.hostname, error = %e, "the app's route cannot be set");
             Done::Left

@@ -209,9 +209,17 @@ impl Ingress for CaddyIngress {
             ),
         })?;
         let status = answer.status();
-        match status.is_success() || status.is_redirection() {
+        if !status.is_success() && !status.is_redirection() {
+            return Err(format!("{url} answers with HTTP {}", status.as_u16()));
+        }
+        // Without our route another one may have answered, or Caddy itself, which says 200 to what no route is for.
+        let names = self.names().await.map_err(|e| e.to_string())?;
+        let leads = |name: &LedName| matches!(name, LedName::As { site: led, .. } if led == site);
+        match names.values().any(leads) {
             true => Ok(url),
-            false => Err(format!("{url} answers with HTTP {}", status.as_u16())),
+            false => Err(format!(
+                "its route was taken out of Caddy while {url} was fetched"
+            )),
         }
     }
 }

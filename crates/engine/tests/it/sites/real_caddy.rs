@@ -289,6 +289,7 @@ async fn real_caddy_leads_under_a_name_with_certificate_files_and_ends_it() {
 
         ingress.withdraw(app(0)).await.unwrap();
         ingress.withdraw(app(0)).await.unwrap();
+        ingress.fetch_by_name(&wanted).await.unwrap_err();
         assert!(ingress.routes().await.unwrap().is_empty());
         assert_eq!(caddy.object(&id(0)).await.0, 404);
         assert_eq!(caddy.object(&format!("{}-certificate", id(0))).await.0, 404);
