@@ -117,7 +117,9 @@ impl NetworkWish {
     /// The first field that breaks its rule.
     pub fn check(&self) -> Result<Network, BadNetwork> {
         let bridge = self.bridge.as_deref().map(str::parse::<BridgeName>);
-        let bridge = bridge.transpose().map_err(|e| bad("bridge", e.to_string()))?;
+        let bridge = bridge
+            .transpose()
+            .map_err(|e| bad("bridge", e.to_string()))?;
         let vlan = self.vlan.map(vlan).transpose()?;
         if self.dns.len() > MOST_NAME_SERVERS {
             let why = format!("{MOST_NAME_SERVERS} name servers at most are used");
@@ -165,7 +167,10 @@ fn ipv4(asked: Option<&str>, gateway: Option<&str>) -> Result<Ipv4, BadNetwork> 
     let host = mask4(prefix) ^ u32::MAX;
     // Two bits and more: the first address names the network, the last one is everybody's.
     if prefix <= 30 && (bits & host == 0 || bits & host == host) {
-        return Err(bad("ipv4", "it is the first or the last address of its network"));
+        return Err(bad(
+            "ipv4",
+            "it is the first or the last address of its network",
+        ));
     }
     let gateway = gateway.map(|text| -> Result<Ipv4Addr, BadNetwork> {
         let gateway = text.parse::<Ipv4Addr>();
@@ -234,16 +239,22 @@ fn split<A: std::str::FromStr>(text: &str, longest: u8) -> Option<(A, u8)> {
     let (address, prefix) = text.split_once('/')?;
     let is_plain = prefix.bytes().all(|b| b.is_ascii_digit());
     let prefix: u8 = prefix.parse().ok().filter(|_| is_plain)?;
-    let prefix = (SHORTEST_PREFIX..=longest).contains(&prefix).then_some(prefix)?;
+    let prefix = (SHORTEST_PREFIX..=longest)
+        .contains(&prefix)
+        .then_some(prefix)?;
     Some((address.parse().ok()?, prefix))
 }
 
 fn mask4(prefix: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0)
+    u32::MAX
+        .checked_shl(32 - u32::from(prefix.min(32)))
+        .unwrap_or(0)
 }
 
 fn mask6(prefix: u8) -> u128 {
-    u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0)
+    u128::MAX
+        .checked_shl(128 - u32::from(prefix.min(128)))
+        .unwrap_or(0)
 }
 
 /// A name as Proxmox VE's format `dns-name` has it.

@@ -86,7 +86,11 @@ fn a_node_with_an_app_to_be_kept_apart_from_comes_last_and_is_taken_when_no_othe
     };
     let nodes = [node("a", 3000), node("b", 1000)];
     assert_eq!(place(&nodes, &need()), Ok(0));
-    assert_eq!(place(&nodes, &apart), Ok(1), "b of another host is none of them");
+    assert_eq!(
+        place(&nodes, &apart),
+        Ok(1),
+        "b of another host is none of them"
+    );
     let full = [node("a", 3000), node("b", 100)];
     assert_eq!(place(&full, &apart), Ok(0));
     assert!(is_apart(&nodes[1], &apart) && !is_apart(&nodes[0], &apart));

@@ -60,7 +60,11 @@ mod tests {
             ("12.2-1", "12.2.1-1"),
         ] {
             let (older, newer) = (file(older), file(newer));
-            assert_eq!(by_version(&older, &newer), Ordering::Less, "{older} {newer}");
+            assert_eq!(
+                by_version(&older, &newer),
+                Ordering::Less,
+                "{older} {newer}"
+            );
             assert_eq!(by_version(&newer, &older), Ordering::Greater);
             assert_eq!(newest([newer.clone(), older]), Some(newer));
         }

@@ -411,7 +411,8 @@ impl EngineError {
 /// What helps a server that may open no more files.
 pub(crate) const OUT_OF_FILES_HINT: &str = "ask again when there are fewer callers, or give the server more open files (LimitNOFILE= in its unit, ulimit -n)";
 
-pub(crate) const ADDRESS_HINT: &str = "give another address; what each container shows: proximity addresses APP";
+pub(crate) const ADDRESS_HINT: &str =
+    "give another address; what each container shows: proximity addresses APP";
 
 pub(crate) const TOO_NARROW_HINT: &str =
     "give the token (and its user) these privileges in PVE under Datacenter / Permissions";

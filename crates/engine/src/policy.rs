@@ -483,9 +483,7 @@ fn came_to_nothing(way: Way, newest_first: &[OperationRecord], since: Timestamp)
     for change in so.filter(|one| Way::of(one.kind) == Some(way)) {
         let why = match &change.state {
             OperationState::Failed { failure } => Some(failure.message.clone()),
-            OperationState::Cancelled => {
-                Some(format!("its {} was cancelled", change.kind.label()))
-            }
+            OperationState::Cancelled => Some(format!("its {} was cancelled", change.kind.label())),
             OperationState::Queued
             | OperationState::Running
             | OperationState::Unwinding { .. }

@@ -205,11 +205,7 @@ pub(crate) fn none(name: &Hostname) -> StoreError {
 }
 
 /// Whatever was rejected of this name counts no more.
-pub(crate) async fn forget(
-    tx: &mut Tx,
-    name: &Hostname,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub(crate) async fn forget(tx: &mut Tx, name: &Hostname, now: Timestamp) -> Result<(), StoreError> {
     query(
         "UPDATE rejected_revisions SET forgotten_at = $2 WHERE name = $1 AND forgotten_at IS NULL",
     )
@@ -268,10 +264,7 @@ async fn clear(tx: &mut Tx) -> Result<(), StoreError> {
             REJECTED_KEPT,
         ),
     ] {
-        query(text)
-            .bind(i64::from(kept))
-            .execute(&mut *tx)
-            .await?;
+        query(text).bind(i64::from(kept)).execute(&mut *tx).await?;
     }
     Ok(())
 }

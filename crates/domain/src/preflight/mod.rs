@@ -328,7 +328,11 @@ pub fn judge(facts: &Facts) -> Judgement {
         });
         let given = facts.network.given();
         let conflict = at_place.conflict.as_ref();
-        lines.extend(given.iter().map(|given| address(place.clone(), given, conflict)));
+        lines.extend(
+            given
+                .iter()
+                .map(|given| address(place.clone(), given, conflict)),
+        );
     }
     Judgement { lines }
 }

@@ -129,11 +129,7 @@ fn an_app_that_fits_is_told_every_figure_and_nothing_stops_it() {
 fn what_a_node_lacks_stops_only_where_no_other_node_has_it_all() {
     let cases: Vec<(NodeFacts, What, &str)> = vec![
         (node("pve1", 100), What::Memory, "100/512"),
-        (
-            changed(|figures| figures.cpus = 1),
-            What::Cores,
-            "1/2",
-        ),
+        (changed(|figures| figures.cpus = 1), What::Cores, "1/2"),
         (
             changed(|figures| figures.storage = StorageState::Usable { free_gib: 3 }),
             What::Storage,
@@ -233,10 +229,18 @@ fn what_was_not_read_has_no_figure_and_says_why() {
     assert_eq!(
         unread,
         [
-            (What::Host, Verdict::Warn, "could not be asked: cannot connect"),
+            (
+                What::Host,
+                Verdict::Warn,
+                "could not be asked: cannot connect"
+            ),
             (What::Node, Verdict::Warn, "could not be read: no answer"),
             (What::Rights, Verdict::Warn, "could not be read: denied"),
-            (What::NameServers, Verdict::Warn, "could not be read: no time"),
+            (
+                What::NameServers,
+                Verdict::Warn,
+                "could not be read: no time"
+            ),
         ]
     );
     let of_silent = judged.lines.iter();
@@ -265,7 +269,10 @@ fn a_name_that_is_taken_stops() {
     let mut read = facts(vec![node("pve1", 2000)]);
     read.taken = true;
     let taken = judge(&read);
-    assert_eq!(told(&taken, What::Name), ["- taken/web stop hostname_taken"]);
+    assert_eq!(
+        told(&taken, What::Name),
+        ["- taken/web stop hostname_taken"]
+    );
     assert!(!taken.is_deployable());
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::catalog::check::Origin;
 use crate::catalog::parse;
+use crate::catalog::recipe::Check;
 
 const YAML: &str = r#"
 format: 1
@@ -72,6 +73,10 @@ fn steps_are_concrete_and_in_order() {
             Step::Absent(_) => "absent",
             Step::Service(_) => "service",
             Step::Run(_) => "run",
+            Step::User(_) => "user",
+            Step::Directory(_) => "directory",
+            Step::Venv(_) => "venv",
+            Step::Npm(_) => "npm",
         })
         .collect();
     assert_eq!(
@@ -89,10 +94,10 @@ fn steps_are_concrete_and_in_order() {
         (env.mode.bits(), env.owner.as_str(), env.group.as_str()),
         (0o640, "root", "www-data")
     );
-    assert_eq!(
-        recipe.health.http.port, 8080,
-        "the entry's port unless it says another"
-    );
+    let Check::Http(http) = &recipe.health.check else {
+        panic!("{:?}", recipe.health.check);
+    };
+    assert_eq!(http.port, 8080, "the entry's port unless it says another");
     assert_eq!(
         (recipe.health.timeout_ms, recipe.health.interval_ms),
         (5000, 1000)

@@ -4,9 +4,7 @@ use futures::future::join_all;
 use proximity_domain::create::{self, Refusal, ResourceRequest};
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, OperationId};
-use proximity_domain::names::{
-    BadName, BridgeName, CatalogId, HostLabel, Hostname, NodeName,
-};
+use proximity_domain::names::{BadName, BridgeName, CatalogId, HostLabel, Hostname, NodeName};
 use proximity_domain::network::{self, Holder, Network};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::place::{self, Lack, Need, NodeCapacity};
@@ -81,9 +79,7 @@ impl Engine {
                 return Err(Refusal::HostnameTaken(hostname).into());
             }
         }
-        let seen = self
-            .see_all(&hosts, &wanted, request.node.as_deref())
-            .await;
+        let seen = self.see_all(&hosts, &wanted, request.node.as_deref()).await;
         let placing = self.inner.placing.lock().await;
         let promised = Promises::read(self.store()).await?;
         wanted.need.apart_from = self.places_of(&request.apart_from).await?;
@@ -230,10 +226,11 @@ impl Engine {
         };
         let mut addresses = Vec::new();
         for deploy in self.store().operations(deploys).await? {
-            let input = DeployInput::deserialize(&deploy.input).map_err(|e| StoreError::Damaged {
-                what: "input of a deploy",
-                why: e.to_string(),
-            })?;
+            let input =
+                DeployInput::deserialize(&deploy.input).map_err(|e| StoreError::Damaged {
+                    what: "input of a deploy",
+                    why: e.to_string(),
+                })?;
             addresses.extend(input.network.given());
         }
         for guest in self.store().recorded_guests(app.id).await? {
@@ -438,11 +435,18 @@ fn root_keys(texts: &[String]) -> Result<Vec<String>, EngineError> {
         message,
     };
     if texts.len() > MOST_KEYS {
-        return Err(invalid(format!("{MOST_KEYS} keys of root at most are taken")));
+        return Err(invalid(format!(
+            "{MOST_KEYS} keys of root at most are taken"
+        )));
     }
     let key = |(at, text): (usize, &String)| {
         let key = text.parse::<HostKey>().map(|key| key.to_string());
-        key.map_err(|_| invalid(format!("number {} is no public key of OpenSSH's form", at + 1)))
+        key.map_err(|_| {
+            invalid(format!(
+                "number {} is no public key of OpenSSH's form",
+                at + 1
+            ))
+        })
     };
     texts.iter().enumerate().map(key).collect()
 }

@@ -34,9 +34,7 @@ pub use adopt::AdoptContainer;
 pub(crate) use adopt::refuse_what_is_marked;
 pub use apply::StartApply;
 pub use create_app::CreateApp;
-pub(crate) use create_app::{
-    DeployInput, bridge_of, find_template, no_guest_access, upstream,
-};
+pub(crate) use create_app::{DeployInput, bridge_of, find_template, no_guest_access, upstream};
 pub use deadline::Deadline;
 pub use discover::{Discovered, DiscoveredMark, Discovery};
 pub use drift::DriftView;

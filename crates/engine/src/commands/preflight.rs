@@ -57,9 +57,7 @@ impl Engine {
         let mut wanted = self.wanted(&request)?;
         let hosts = self.candidate_hosts(request.host.as_deref()).await?;
         let taken = self.store().app_by_hostname(hostname.as_str()).await?;
-        let seen = self
-            .see_all(&hosts, &wanted, request.node.as_deref())
-            .await;
+        let seen = self.see_all(&hosts, &wanted, request.node.as_deref()).await;
         let promised = Promises::read(self.store()).await?;
         wanted.need.apart_from = self.places_of(&request.apart_from).await?;
         let seen = Seen::of(&hosts, seen, &promised, &request);

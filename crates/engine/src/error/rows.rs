@@ -21,7 +21,10 @@ pub(super) fn not_found_row(what: &str) -> ErrorRow {
         ),
         "source" => ("source_not_found", "list them with: proximity sources list"),
         "apply" => ("not_found", "list them with: proximity applies list"),
-        "rejected content of" => ("not_found", "list what was rejected with: proximity rejected"),
+        "rejected content of" => (
+            "not_found",
+            "list what was rejected with: proximity rejected",
+        ),
         _ => ("not_found", LIST_HINT),
     };
     row(code, ErrorKind::NotFound, hint)

@@ -70,7 +70,11 @@ async fn two_deploys_that_lack_one_template_download_it_once() {
         told.extend(lines.into_iter().map(|line| line.message));
     }
     let said = format!("Downloading the OS template {NEWEST} onto the storage local of node pve2");
-    assert_eq!(told.iter().filter(|line| **line == said).count(), 1, "{told:?}");
+    assert_eq!(
+        told.iter().filter(|line| **line == said).count(),
+        1,
+        "{told:?}"
+    );
     let third = ask(&w, on(Some("pve2"), "web-c")).await;
     assert_eq!(end_of(&w, &third).await, OperationState::Succeeded);
     assert_eq!(fetched(&w), 1, "it is there");

@@ -96,7 +96,10 @@ async fn without_a_wish_it_is_dhcp_on_the_hosts_bridge() {
     let app = deployed(&w, beacon("web", Network::default())).await;
     let config = config(&w, &app).await;
     let net0 = PropertyString::parse(config["net0"].as_str().unwrap());
-    assert_eq!((net0.get("bridge"), net0.get("ip")), (Some("vmbr0"), Some("dhcp")));
+    assert_eq!(
+        (net0.get("bridge"), net0.get("ip")),
+        (Some("vmbr0"), Some("dhcp"))
+    );
     assert_eq!((net0.get("tag"), net0.get("ip6")), (None, None));
     assert!(config["nameserver"].is_null() && config["searchdomain"].is_null());
 }
@@ -111,7 +114,10 @@ async fn a_bridge_that_no_node_has_is_refused() {
     };
     let request = beacon("web", wish.check().unwrap());
     let found = w.engine.preflight(request.clone()).await.unwrap();
-    let bridge = found.lines.iter().find(|line| line.line.what == What::Bridge);
+    let bridge = found
+        .lines
+        .iter()
+        .find(|line| line.line.what == What::Bridge);
     assert_eq!(bridge.unwrap().line.verdict, Verdict::Stop);
     let refused = w.engine.create_app(&w.actor, request).await.unwrap_err();
     assert_eq!(refused.code(), "bridge_missing");
@@ -134,16 +140,31 @@ async fn an_address_that_another_app_was_given_or_shows_is_refused() {
     for address in ["192.0.2.10", "192.0.2.77"] {
         let request = beacon("db-1", given(address));
         let found = w.engine.preflight(request.clone()).await.unwrap();
-        let line = found.lines.iter().find(|line| line.line.what == What::Address);
+        let line = found
+            .lines
+            .iter()
+            .find(|line| line.line.what == What::Address);
         let line = &line.unwrap().line;
-        assert_eq!((line.verdict, line.code), (Verdict::Stop, Some("address_taken")));
+        assert_eq!(
+            (line.verdict, line.code),
+            (Verdict::Stop, Some("address_taken"))
+        );
         let refused = w.engine.create_app(&w.actor, request).await.unwrap_err();
         assert_eq!(refused.code(), "address_taken");
-        assert!(refused.fields()["network.ipv4"].contains("web"), "{refused}");
-        assert!(refused.hint().contains("proximity addresses"), "{refused:?}");
+        assert!(
+            refused.fields()["network.ipv4"].contains("web"),
+            "{refused}"
+        );
+        assert!(
+            refused.hint().contains("proximity addresses"),
+            "{refused:?}"
+        );
     }
     assert_eq!(w.store.ports().await.unwrap().held.len(), 1);
-    let free = w.engine.preflight(beacon("db-1", given("192.0.2.11"))).await;
+    let free = w
+        .engine
+        .preflight(beacon("db-1", given("192.0.2.11")))
+        .await;
     assert!(free.unwrap().deployable);
     deployed(&w, beacon("db-1", given("192.0.2.11"))).await;
 }
@@ -169,12 +190,19 @@ async fn root_has_the_keys_that_were_asked_for() {
     deployed(&w, request).await;
     deployed(&w, beacon("bare", Network::default())).await;
     let bare = |line: &str| line.strip_suffix(" proximity").unwrap().to_owned();
-    let both = format!("{}\n{}", bare(&first.public_line), bare(&second.public_line));
+    let both = format!(
+        "{}\n{}",
+        bare(&first.public_line),
+        bare(&second.public_line)
+    );
     assert_eq!(*sent.lock().unwrap(), [Some(both), None]);
 
     let mut request = beacon("other", Network::default());
     request.root_keys = vec![first.public_line, "ssh-ed25519 nonsense".to_owned()];
     let refused = w.engine.create_app(&w.actor, request).await.unwrap_err();
     assert_eq!(refused.code(), "invalid_value");
-    assert!(refused.fields()["root_keys"].contains("number 2"), "{refused}");
+    assert!(
+        refused.fields()["root_keys"].contains("number 2"),
+        "{refused}"
+    );
 }

@@ -285,7 +285,11 @@ async fn an_app_is_kept_apart_from_others_where_a_node_is_left() {
     assert_eq!(third.node.as_str(), "pve1");
     others.push(third.id);
     let fourth = ask(&w, apart("d", &others)).await.unwrap();
-    assert_ne!(fourth.node.as_str(), "pve1", "none is left, and others have more");
+    assert_ne!(
+        fourth.node.as_str(),
+        "pve1",
+        "none is left, and others have more"
+    );
 }
 
 #[tokio::test]

@@ -61,7 +61,10 @@ async fn every_figure_is_read_and_nothing_is_made() {
         .meddle(|world| world.node_mut("pve1").unwrap().memory_used_bytes = 2 << 30);
     let found = look(&w, beacon("web")).await;
     assert!(found.deployable, "{found:?}");
-    let memory: Vec<u64> = lines(&found, What::Memory).into_iter().map(number).collect();
+    let memory: Vec<u64> = lines(&found, What::Memory)
+        .into_iter()
+        .map(number)
+        .collect();
     assert_eq!(memory, [6 << 10, 7 << 10, 7 << 10]);
     assert_eq!(
         found.place,
@@ -108,7 +111,10 @@ async fn a_deploy_is_refused_with_the_code_that_the_pre_flight_names() {
             "memory_short",
         ),
         (with(|it| it.resources.cores = Some(64)), "cores_above_node"),
-        (with(|it| it.resources.disk_gib = Some(4000)), "storage_full"),
+        (
+            with(|it| it.resources.disk_gib = Some(4000)),
+            "storage_full",
+        ),
     ] {
         let found = look(&w, request.clone()).await;
         assert!(!found.deployable, "{code}");
@@ -116,7 +122,10 @@ async fn a_deploy_is_refused_with_the_code_that_the_pre_flight_names() {
         let refused = w.engine.create_app(&w.actor, request).await.unwrap_err();
         assert_eq!(refused.code(), code);
         let hints: Vec<&str> = found.lines.iter().map(|line| line.hint.as_str()).collect();
-        assert!(hints.contains(&refused.hint().as_str()), "{code}: {hints:?}");
+        assert!(
+            hints.contains(&refused.hint().as_str()),
+            "{code}: {hints:?}"
+        );
     }
 }
 
@@ -178,7 +187,10 @@ async fn what_could_not_be_read_is_no_figure() {
     let away = lines(&found, What::Host);
     assert_eq!(away.len(), 1);
     assert_eq!(away[0].line.place.as_deref(), Some("lab2"));
-    assert_eq!((away[0].line.verdict, &away[0].line.has), (Verdict::Warn, &None));
+    assert_eq!(
+        (away[0].line.verdict, &away[0].line.has),
+        (Verdict::Warn, &None)
+    );
     assert!(!away[0].hint.is_empty());
     let lines = found.lines.iter();
     let mut places = lines.filter_map(|line| line.line.place.as_deref());

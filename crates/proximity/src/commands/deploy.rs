@@ -77,7 +77,10 @@ fn keys_in(file: &Path) -> Result<Vec<String>, Failed> {
         return Err(Failed::usage(message, "give the file that ends in .pub"));
     }
     if keys.iter().any(|key| key.starts_with("-----BEGIN")) {
-        let message = format!("{} has a private key, which is sent nowhere", file.display());
+        let message = format!(
+            "{} has a private key, which is sent nowhere",
+            file.display()
+        );
         return Err(Failed::usage(message, "give the file that ends in .pub"));
     }
     Ok(keys)

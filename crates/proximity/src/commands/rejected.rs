@@ -24,7 +24,9 @@ pub(crate) async fn list(context: &Context) -> Result<(), Failed> {
 
 pub(crate) async fn unreject(context: &Context, args: UnrejectArgs) -> Result<(), Failed> {
     context.client()?.unreject(&args.app).await?;
-    let forgotten = Forgotten { unrejected: args.app };
+    let forgotten = Forgotten {
+        unrejected: args.app,
+    };
     context.output.result(&forgotten, |one| {
         format!(
             "what is wanted of {} is applied again by whatever wants it",

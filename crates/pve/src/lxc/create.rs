@@ -78,7 +78,11 @@ impl NewNet {
                 address,
                 prefix,
                 gateway,
-            } => with_some(net.with("ip", format!("{address}/{prefix}")), "gw", *gateway),
+            } => with_some(
+                net.with("ip", format!("{address}/{prefix}")),
+                "gw",
+                *gateway,
+            ),
         };
         let net = match &network.ipv6 {
             Ipv6::None => net,

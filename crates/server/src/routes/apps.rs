@@ -157,7 +157,10 @@ async fn wanted(
     key: Option<RequestKey>,
 ) -> Result<commands::CreateApp, Refusal> {
     if body.apart_from.len() > MOST_APART {
-        return Err(invalid("apart_from", format!("names {MOST_APART} apps at most")));
+        return Err(invalid(
+            "apart_from",
+            format!("names {MOST_APART} apps at most"),
+        ));
     }
     let mut apart_from = Vec::new();
     for name in &body.apart_from {

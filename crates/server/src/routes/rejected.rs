@@ -97,11 +97,7 @@ pub(crate) async fn unreject(
 }
 
 /// Whether the caller may see, and decide, what is wanted under this name.
-async fn is_about_own(
-    state: &AppState,
-    caller: &Caller,
-    name: &Hostname,
-) -> Result<bool, Refusal> {
+async fn is_about_own(state: &AppState, caller: &Caller, name: &Hostname) -> Result<bool, Refusal> {
     let Some(account) = caller.sees_only().filter(|_| !caller.may(Scope::Hosts)) else {
         return Ok(true);
     };

@@ -145,10 +145,7 @@ async fn documents_may_be_more_than_any_other_body() {
         json!({ "documents": documents, "prune": false }).to_string()
     };
     // What is read is looked at: there is no cluster to plan for.
-    for (bytes, status, code) in [
-        (3 << 19, 404, "no_host"),
-        (33 << 20, 413, "body_too_large"),
-    ] {
+    for (bytes, status, code) in [(3 << 19, 404, "no_host"), (33 << 20, 413, "body_too_large")] {
         let refused = world.send("POST", "/api/plans", &body(bytes)).await;
         assert_eq!(refused.status, status, "{}", refused.body);
         assert_eq!(refused.body["error"]["code"], code);

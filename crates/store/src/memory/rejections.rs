@@ -55,7 +55,10 @@ impl State {
 
     /// Whatever was rejected of this name counts no more.
     pub(crate) fn forget_rejected(&mut self, name: &Hostname, now: Timestamp) {
-        if self.rejected.get(name).is_some_and(RejectedRevision::is_in_force)
+        if self
+            .rejected
+            .get(name)
+            .is_some_and(RejectedRevision::is_in_force)
             && let Some(row) = self.rejected.row(name)
         {
             row.forgotten_at = Some(now);

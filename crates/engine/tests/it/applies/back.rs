@@ -319,7 +319,10 @@ async fn where_each_of_them_is_in_error_none_goes_back() {
     let then = s.revisions("sad").await[0].applied_at;
     s.comes_into_error("sad").await;
     let refused = impossible(s.back_with_all(then, false).await);
-    assert_eq!(refused, Impossible::AllLeftOut(vec!["sad".parse().unwrap()]));
+    assert_eq!(
+        refused,
+        Impossible::AllLeftOut(vec!["sad".parse().unwrap()])
+    );
 }
 
 #[tokio::test]

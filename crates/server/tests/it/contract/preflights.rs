@@ -46,8 +46,16 @@ async fn refused(live: &Live, wanted: &str) {
     let reader = live.send_as(Some("reader"), "POST", AT, wanted).await;
     assert_eq!(reader.status, 403);
     for (body, status, code) in [
-        (json!({"catalog_id": "nope", "hostname": "shop"}), 404, "catalog_unknown"),
-        (json!({"catalog_id": "beacon", "hostname": "Web_1"}), 422, "invalid_value"),
+        (
+            json!({"catalog_id": "nope", "hostname": "shop"}),
+            404,
+            "catalog_unknown",
+        ),
+        (
+            json!({"catalog_id": "beacon", "hostname": "Web_1"}),
+            422,
+            "invalid_value",
+        ),
         (
             json!({"catalog_id": "beacon", "hostname": "shop", "host": "nope"}),
             404,

@@ -103,12 +103,13 @@ fn said<T: Debug>(answer: &Result<T, StoreError>) -> String {
 }
 
 /// Every sort of refusal that has to be seen.
-pub const REFUSALS: [&str; 15] = [
+pub const REFUSALS: [&str; 16] = [
     "lease lost",
     "apply lost",
     "plan applied",
     "overlaps",
     "secret in use",
+    "brake",
     "host name taken",
     "no port",
     "no port, some rest",
@@ -127,6 +128,7 @@ fn sort_of(refusal: &StoreError) -> &'static str {
         StoreError::ApplyLost { .. } => "apply lost",
         StoreError::PlanApplied { .. } => "plan applied",
         StoreError::ApplyOverlaps { .. } => "overlaps",
+        StoreError::BrakeStops { .. } => "brake",
         StoreError::SecretInUse { .. } => "secret in use",
         StoreError::HostnameTaken { .. } => "host name taken",
         StoreError::PortsExhausted { resting, .. } if resting.is_empty() => "no port",

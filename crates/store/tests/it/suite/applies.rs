@@ -230,9 +230,7 @@ pub async fn come_once_for_a_plan_and_alone_for_an_app(make: &impl Make) {
 }
 
 /// Each was let go when it was looked at, for neither was there yet.
-pub async fn that_begin_beside_each_other_are_stopped_by_the_mass_brake_together(
-    make: &impl Make,
-) {
+pub async fn that_begin_beside_each_other_are_stopped_by_the_mass_brake_together(make: &impl Make) {
     let mut world = World::new(make).await;
     let from = Timestamp(world.at().0 - 1);
     let basis = BrakeBasis {

@@ -124,6 +124,7 @@ fn assert_refusal(error: &StoreError) {
         | StoreError::ApplyLost { .. }
         | StoreError::PlanApplied { .. }
         | StoreError::ApplyOverlaps { .. }
+        | StoreError::BrakeStops { .. }
         | StoreError::SecretInUse { .. } => true,
         StoreError::TooNew { .. }
         | StoreError::Key { .. }
