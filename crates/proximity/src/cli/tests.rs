@@ -80,6 +80,13 @@ fn what_people_type_is_understood() {
         "snapshots list --kind vm --status running --gone",
         "snapshots at 101 2026-01-31T12:00:00Z --json",
         "snapshots diff pve1/local --from 2026-01-31T12:00:00Z --to 2026-02-01T00:00:00+01:00",
+    ];
+    all_are_understood(&lines);
+}
+
+#[test]
+fn what_people_type_of_desired_state_is_understood() {
+    let lines = [
         "audit verify",
         "audit verify --anchor - --anchor /var/log/proximity.log --json",
         "validate app.yaml apps --values production.yaml --set domain=example.org --set a.b=c=d",
@@ -114,6 +121,10 @@ fn what_people_type_is_understood() {
         "--json version",
         "config show",
     ];
+    all_are_understood(&lines);
+}
+
+fn all_are_understood(lines: &[&str]) {
     for line in lines {
         if let Err(error) = parsed(line) {
             panic!("{line}: {error}");

@@ -15,7 +15,7 @@ use proximity_engine::seams::{Ingress, IngressError, LedName, RouteSpec};
 use proximity_store::exposure::Exposure;
 use proximity_testkit::ingress::Routes;
 use proximity_testkit::world::Names;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -64,6 +64,32 @@ fn free_port() -> u16 {
     free.local_addr().unwrap().port()
 }
 
+/// What a person has set up: a site of theirs with a certificate, and a rest that is not found.
+fn configuration(listen: &str, address: SocketAddr, theirs: &CertificateFiles) -> Value {
+    json!({
+        "admin": { "listen": listen, "config": { "persist": false } },
+        "apps": {
+            "http": { "servers": { "mine": {
+                "listen": [address.to_string()],
+                "automatic_https": { "disable": true },
+                "tls_connection_policies": [{}],
+                "routes": [
+                    {
+                        "@id": "theirs",
+                        "match": [{ "host": ["wiki.example.org"] }],
+                        "handle": [{ "handler": "static_response", "body": "theirs", "headers": { "X-<Odd>": ["a&b"] } }],
+                        "terminal": true,
+                    },
+                    { "@id": "rest", "handle": [{ "handler": "static_response", "status_code": 404 }] },
+                ],
+            } } },
+            "tls": { "certificates": { "load_files": [
+                { "@id": "their-certificate", "certificate": theirs.cert_file, "key": theirs.key_file },
+            ] } },
+        },
+    })
+}
+
 impl Caddy {
     /// With its admin API on a socket, or on a port.
     async fn start(on_a_socket: bool) -> Self {
@@ -82,28 +108,7 @@ impl Caddy {
             }
         };
         let address: SocketAddr = ([127, 0, 0, 1], free_port()).into();
-        let config = json!({
-            "admin": { "listen": listen, "config": { "persist": false } },
-            "apps": {
-                "http": { "servers": { "mine": {
-                    "listen": [address.to_string()],
-                    "automatic_https": { "disable": true },
-                    "tls_connection_policies": [{}],
-                    "routes": [
-                        {
-                            "@id": "theirs",
-                            "match": [{ "host": ["wiki.example.org"] }],
-                            "handle": [{ "handler": "static_response", "body": "theirs", "headers": { "X-<Odd>": ["a&b"] } }],
-                            "terminal": true,
-                        },
-                        { "@id": "rest", "handle": [{ "handler": "static_response", "status_code": 404 }] },
-                    ],
-                } } },
-                "tls": { "certificates": { "load_files": [
-                    { "@id": "their-certificate", "certificate": theirs.cert_file, "key": theirs.key_file },
-                ] } },
-            },
-        });
+        let config = configuration(&listen, address, &theirs);
         let file = folder.path().join("caddy.json");
         std::fs::write(&file, config.to_string()).unwrap();
         let mut child = Command::new(PROGRAM)
