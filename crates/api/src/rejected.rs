@@ -33,6 +33,6 @@ pub struct RejectedRevision {
 /// Answer of `GET /api/rejected`, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RejectedList {
-    /// What is rejected now: of each name the content that was last.
+    /// What is rejected now: a name is there once for each content of it.
     pub rejected: Vec<RejectedRevision>,
 }

@@ -240,7 +240,9 @@ impl Reverter {
             Some(at) => at,
             None if last.by == BY && is_mended(newest, last.at) => {
                 let now = self.engine.now();
-                store.unreject_revision(&last.name, &system(), now).await?;
+                let (actor, just_this) = (system(), Some(spec_hash));
+                let forgotten = store.unreject_revision(&last.name, just_this, &actor, now);
+                forgotten.await?;
                 now
             }
             None => return Ok(None),

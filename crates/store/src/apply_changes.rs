@@ -1,6 +1,7 @@
 //! What becomes of the changes of an apply, written by the loop that carries it out.
 
 use proximity_domain::apply::{ApplyState, ChangeState, Next, ended, held_up_by};
+use proximity_domain::desired::DesiredSpec;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::time::Timestamp;
@@ -19,6 +20,9 @@ use crate::seal::Sealer;
 use crate::secrets::versions;
 use crate::sql::{Tx, query};
 use crate::store::Store;
+
+/// What stands for what is wanted of an app, as [`Store`] tells it under its key.
+pub(crate) type SpecHash<'a> = dyn Fn(Option<&DesiredSpec>) -> Result<String, StoreError> + 'a;
 
 impl Store {
     /// Writes what comes next, before anything of it is done: changes that are started, with the versions of their secrets, that are held
@@ -103,7 +107,8 @@ impl Store {
         .await
     }
 
-    /// A started change is over. When it is done, what is wanted of its app from now on is recorded in the same commit.
+    /// A started change is over. When it is done, what is wanted of its app from now on is recorded in the same commit, and that just this
+    /// was rejected is forgotten.
     ///
     /// # Errors
     /// As [`Store::record_change`].
@@ -115,7 +120,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         if let Some(model) = self.model() {
-            return model.write(|state| state.end_change(fence, position, &how, now));
+            let spec_hash = |spec: Option<&DesiredSpec>| self.spec_hash(spec);
+            return model
+                .write(|state| state.end_change(fence, position, (&how, &spec_hash), now));
         }
         let sealer = &self.shared.sealer;
         self.write(async |tx| {
@@ -128,8 +135,9 @@ impl Store {
                     let before = newest(tx, sealer, &found.change.name).await?;
                     let wanted = became(&found, before.as_ref(), &record, now);
                     want(tx, sealer, wanted, now).await?;
-                    // Whatever was rejected of it before, this is what it is by now.
-                    forget(tx, &found.change.name, now).await
+                    // Other content of it that was rejected stays so: whoever goes back from it does not let it be.
+                    let is_now = self.spec_hash(found.spec.as_ref())?;
+                    forget(tx, &found.change.name, &is_now, now).await
                 }
                 ChangeEnd::Failed(why) => {
                     let failed = (ChangeState::Failed, Some(why));

@@ -69,7 +69,8 @@ pub(crate) const FORGOTTEN: &str = "revision.unreject";
 
 impl Store {
     /// Rejects content of apps in one commit, and tells of each: nothing applies it by itself from now on. What was rejected already stays as
-    /// it is, and other content of the same name counts no more. Gives those that are rejected anew.
+    /// it is, whoever did; other content of the same name that the same has rejected before goes, and that of others stays. Gives those that
+    /// are rejected anew.
     ///
     /// # Errors
     /// The database's.
@@ -86,10 +87,11 @@ impl Store {
         self.write(async |tx| {
             let mut anew = Vec::new();
             for one in new {
-                let before = by_name(tx, &one.name).await?;
+                let before = of_content(tx, &one.name, &one.spec_hash).await?;
                 let Some(row) = rejected(before.as_ref(), one, by, now) else {
                     continue;
                 };
+                replace(tx, &row).await?;
                 put(tx, &row).await?;
                 let app = live(tx, &row.name).await?;
                 add_event(tx, &told(&row, app), app, None, now).await?;
@@ -103,29 +105,36 @@ impl Store {
         .await
     }
 
-    /// Forgets that content of this name was rejected: it is applied again by whatever wants it.
+    /// Forgets that content of this name was rejected: it is applied again by whatever wants it. `spec_hash` is the one content that is
+    /// meant; `None` = all. Gives the one that was rejected last.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if none is.
     pub async fn unreject_revision(
         &self,
         name: &Hostname,
+        spec_hash: Option<&str>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<RejectedRevision, StoreError> {
         if let Some(model) = self.model() {
-            return model.write(|state| state.unreject_revision(name, actor, now));
+            return model.write(|state| state.unreject_revision(name, spec_hash, actor, now));
         }
         self.write(async |tx| {
-            let before = by_name(tx, name).await?;
-            let before = before.filter(RejectedRevision::is_in_force);
-            let before = before.ok_or_else(|| none(name))?;
-            forget(tx, name, now).await?;
-            let act = Act::request(FORGOTTEN, name.as_str(), details(&before));
-            add_audit(tx, actor, act, now).await?;
+            let mut last = None;
+            for row in in_force(tx, name).await? {
+                if spec_hash.is_some_and(|meant| meant != row.spec_hash) {
+                    continue;
+                }
+                forget(tx, name, &row.spec_hash, now).await?;
+                let act = Act::request(FORGOTTEN, name.as_str(), details(&row));
+                add_audit(tx, actor, act, now).await?;
+                last = Some(row);
+            }
+            let last = last.ok_or_else(|| none(name))?;
             Ok(RejectedRevision {
                 forgotten_at: Some(now),
-                ..before
+                ..last
             })
         })
         .await
@@ -144,7 +153,7 @@ impl Reader {
         Ok(self.fingerprint(&["wanted".as_bytes(), text.as_bytes()]))
     }
 
-    /// What was rejected last of each name, by name; also what counts no more.
+    /// All that was rejected, by name and content; also what counts no more.
     ///
     /// # Errors
     /// The database's.
@@ -152,7 +161,7 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.all_rejected()));
         }
-        let rows = query("SELECT * FROM rejected_revisions ORDER BY name")
+        let rows = query("SELECT * FROM rejected_revisions ORDER BY name, spec_hash")
             .fetch_all(self.named("rejected_revisions"))
             .await?;
         each(&rows, revision)
@@ -204,30 +213,69 @@ pub(crate) fn none(name: &Hostname) -> StoreError {
     }
 }
 
-/// Whatever was rejected of this name counts no more.
-pub(crate) async fn forget(tx: &mut Tx, name: &Hostname, now: Timestamp) -> Result<(), StoreError> {
+/// That this content was rejected counts no more.
+pub(crate) async fn forget(
+    tx: &mut Tx,
+    name: &Hostname,
+    spec_hash: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     query(
-        "UPDATE rejected_revisions SET forgotten_at = $2 WHERE name = $1 AND forgotten_at IS NULL",
+        "UPDATE rejected_revisions SET forgotten_at = $3 \
+         WHERE name = $1 AND spec_hash = $2 AND forgotten_at IS NULL",
     )
     .bind(name.as_str())
+    .bind(spec_hash)
     .bind(now.0)
     .execute(tx)
     .await?;
     Ok(())
 }
 
-async fn by_name(tx: &mut Tx, name: &Hostname) -> Result<Option<RejectedRevision>, StoreError> {
-    let row = query("SELECT * FROM rejected_revisions WHERE name = $1").bind(name.as_str());
-    let row = row.fetch_optional(tx).await?;
+async fn of_content(
+    tx: &mut Tx,
+    name: &Hostname,
+    spec_hash: &str,
+) -> Result<Option<RejectedRevision>, StoreError> {
+    let row = query("SELECT * FROM rejected_revisions WHERE name = $1 AND spec_hash = $2")
+        .bind(name.as_str())
+        .bind(spec_hash)
+        .fetch_optional(tx)
+        .await?;
     row.as_ref().map(revision).transpose()
+}
+
+/// What counts of a name, the newest last.
+async fn in_force(tx: &mut Tx, name: &Hostname) -> Result<Vec<RejectedRevision>, StoreError> {
+    let rows = query(
+        "SELECT * FROM rejected_revisions WHERE name = $1 AND forgotten_at IS NULL \
+         ORDER BY rejected_at, spec_hash",
+    )
+    .bind(name.as_str())
+    .fetch_all(tx)
+    .await?;
+    each(&rows, revision)
+}
+
+/// Other content of its name that the same has rejected goes.
+async fn replace(tx: &mut Tx, row: &RejectedRevision) -> Result<(), StoreError> {
+    query(
+        "DELETE FROM rejected_revisions WHERE name = $1 AND rejected_by = $2 AND spec_hash <> $3",
+    )
+    .bind(row.name.as_str())
+    .bind(&row.by)
+    .bind(&row.spec_hash)
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 async fn put(tx: &mut Tx, row: &RejectedRevision) -> Result<(), StoreError> {
     query(
         "INSERT INTO rejected_revisions (name, spec_hash, rejected_at, rejected_by, why, forgotten_at) \
-         VALUES ($1, $2, $3, $4, $5, NULL) ON CONFLICT (name) DO UPDATE SET \
-         spec_hash = excluded.spec_hash, rejected_at = excluded.rejected_at, \
-         rejected_by = excluded.rejected_by, why = excluded.why, forgotten_at = NULL",
+         VALUES ($1, $2, $3, $4, $5, NULL) ON CONFLICT (name, spec_hash) DO UPDATE SET \
+         rejected_at = excluded.rejected_at, rejected_by = excluded.rejected_by, \
+         why = excluded.why, forgotten_at = NULL",
     )
     .bind(row.name.as_str())
     .bind(&row.spec_hash)
@@ -252,15 +300,15 @@ async fn live(tx: &mut Tx, name: &Hostname) -> Result<Option<AppId>, StoreError>
 async fn clear(tx: &mut Tx) -> Result<(), StoreError> {
     for (text, kept) in [
         (
-            "DELETE FROM rejected_revisions WHERE forgotten_at IS NOT NULL AND name NOT IN \
-             (SELECT name FROM rejected_revisions WHERE forgotten_at IS NOT NULL \
-             ORDER BY forgotten_at DESC, name DESC LIMIT $1)",
+            "DELETE FROM rejected_revisions WHERE forgotten_at IS NOT NULL AND (name, spec_hash) NOT IN \
+             (SELECT name, spec_hash FROM rejected_revisions WHERE forgotten_at IS NOT NULL \
+             ORDER BY forgotten_at DESC, name DESC, spec_hash DESC LIMIT $1)",
             FORGOTTEN_KEPT,
         ),
         (
-            "DELETE FROM rejected_revisions WHERE forgotten_at IS NULL AND name NOT IN \
-             (SELECT name FROM rejected_revisions WHERE forgotten_at IS NULL \
-             ORDER BY rejected_at DESC, name DESC LIMIT $1)",
+            "DELETE FROM rejected_revisions WHERE forgotten_at IS NULL AND (name, spec_hash) NOT IN \
+             (SELECT name, spec_hash FROM rejected_revisions WHERE forgotten_at IS NULL \
+             ORDER BY rejected_at DESC, name DESC, spec_hash DESC LIMIT $1)",
             REJECTED_KEPT,
         ),
     ] {

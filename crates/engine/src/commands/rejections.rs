@@ -82,16 +82,17 @@ impl Engine {
         Ok(rejected)
     }
 
-    /// Forgets that what is wanted of this name was rejected.
+    /// Forgets all that was rejected of this name; gives what was last.
     ///
     /// # Errors
-    /// Nothing of it was.
+    /// Nothing was.
     pub async fn unreject(
         &self,
         actor: &Actor,
         name: &Hostname,
     ) -> Result<RejectedRevision, EngineError> {
-        let forgotten = self.store().unreject_revision(name, actor, self.now());
+        let (store, now) = (self.store(), self.now());
+        let forgotten = store.unreject_revision(name, None, actor, now);
         forgotten.await.map_err(|error| match error {
             StoreError::NotFound { what, id: name } => EngineError::NotFound { what, name },
             other => other.into(),
@@ -110,14 +111,17 @@ impl Engine {
         let store = self.store();
         let rows = store.rejected_revisions().await?.into_iter();
         let rows = rows.filter(RejectedRevision::is_in_force);
-        let rows: BTreeMap<Hostname, RejectedRevision> =
-            rows.map(|row| (row.name.clone(), row)).collect();
+        let mut of_name: BTreeMap<Hostname, Vec<RejectedRevision>> = BTreeMap::new();
+        for row in rows {
+            of_name.entry(row.name.clone()).or_default().push(row);
+        }
         let mut rejected = BTreeMap::new();
         for change in &plan.changes {
-            let Some(row) = rows.get(&change.name).filter(|_| !change.is_quiet()) else {
+            let Some(rows) = of_name.get(&change.name).filter(|_| !change.is_quiet()) else {
                 continue;
             };
-            if row.holds_back(&store.spec_hash(documents.get(&change.name))?) {
+            let wanted = store.spec_hash(documents.get(&change.name))?;
+            if let Some(row) = rows.iter().find(|row| row.holds_back(&wanted)) {
                 rejected.insert(change.name.clone(), told(row));
             }
         }

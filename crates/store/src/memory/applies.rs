@@ -17,7 +17,9 @@ use crate::applies::{
     NewApply, OpenChange, STARTED, STOPPED, became, begun, details, no_apply, no_documents,
     no_plan, over, overlap, planned, put_in, standing, stands, started, stops,
 };
-use crate::apply_changes::{end_of, no_change, refuse_stopping, refuse_unless, whole};
+use crate::apply_changes::{
+    SpecHash, end_of, no_change, refuse_stopping, refuse_unless, whole,
+};
 use crate::apply_claims::lost;
 use crate::error::StoreError;
 use crate::journal::{Act, MAX_ROWS};
@@ -337,7 +339,7 @@ impl State {
         &mut self,
         fence: &ApplyFence,
         position: u32,
-        how: &ChangeEnd,
+        (how, spec_hash): (&ChangeEnd, &SpecHash<'_>),
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let record = self.held_apply(fence)?;
@@ -347,10 +349,11 @@ impl State {
             ChangeEnd::Done => {
                 kept.end(ChangeState::Done, None, now);
                 let kept = kept.clone();
+                let is_now = spec_hash(kept.spec.as_ref())?;
                 let before = self.newest_desired(&kept.change.name);
                 let wanted = became(&kept, before.as_ref(), &record, now);
                 self.want(wanted, now);
-                self.forget_rejected(&kept.change.name, now);
+                self.forget_rejected(&kept.change.name, &is_now, now);
             }
             ChangeEnd::Failed(why) => kept.end(ChangeState::Failed, Some(why.clone()), now),
         }

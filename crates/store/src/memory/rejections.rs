@@ -22,10 +22,12 @@ impl State {
     ) -> Vec<RejectedRevision> {
         let mut anew = Vec::new();
         for one in new {
-            let Some(row) = rejected(self.rejected.get(&one.name), one, by, now) else {
+            let key = (one.name.clone(), one.spec_hash.clone());
+            let Some(row) = rejected(self.rejected.get(&key), one, by, now) else {
                 continue;
             };
-            self.rejected.put(row.name.clone(), row.clone());
+            self.replace_rejected(&row);
+            self.rejected.put(key, row.clone());
             let app = self.app_by_hostname(row.name.as_str()).map(|app| app.id);
             self.add_event(&told(&row, app), app, None, now);
             let act = Act::request(REJECTED, row.name.as_str(), details(&row));
@@ -39,29 +41,52 @@ impl State {
     pub(crate) fn unreject_revision(
         &mut self,
         name: &Hostname,
+        spec_hash: Option<&str>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<RejectedRevision, StoreError> {
-        let before = self.rejected.get(name).filter(|row| row.is_in_force());
-        let before = before.cloned().ok_or_else(|| none(name))?;
-        self.forget_rejected(name, now);
-        let act = Act::request(FORGOTTEN, name.as_str(), details(&before));
-        self.add_audit(actor, act, now);
+        let all = self.rejected.values();
+        let meant = all.filter(|row| {
+            let is_meant = spec_hash.is_none_or(|meant| meant == row.spec_hash);
+            row.name == *name && row.is_in_force() && is_meant
+        });
+        let mut meant: Vec<RejectedRevision> = meant.cloned().collect();
+        meant.sort_by(|a, b| (a.at, &a.spec_hash).cmp(&(b.at, &b.spec_hash)));
+        for row in &meant {
+            self.forget_rejected(name, &row.spec_hash, now);
+            let act = Act::request(FORGOTTEN, name.as_str(), details(row));
+            self.add_audit(actor, act, now);
+        }
+        let last = meant.pop().ok_or_else(|| none(name))?;
         Ok(RejectedRevision {
             forgotten_at: Some(now),
-            ..before
+            ..last
         })
     }
 
-    /// Whatever was rejected of this name counts no more.
-    pub(crate) fn forget_rejected(&mut self, name: &Hostname, now: Timestamp) {
+    /// That this content was rejected counts no more.
+    pub(crate) fn forget_rejected(&mut self, name: &Hostname, spec_hash: &str, now: Timestamp) {
+        let key = (name.clone(), spec_hash.to_owned());
         if self
             .rejected
-            .get(name)
+            .get(&key)
             .is_some_and(RejectedRevision::is_in_force)
-            && let Some(row) = self.rejected.row(name)
+            && let Some(row) = self.rejected.row(&key)
         {
             row.forgotten_at = Some(now);
+        }
+    }
+
+    /// Other content of its name that the same has rejected goes.
+    fn replace_rejected(&mut self, new: &RejectedRevision) {
+        let all = self.rejected.values();
+        let others = all.filter(|row| {
+            row.name == new.name && row.by == new.by && row.spec_hash != new.spec_hash
+        });
+        let keys = others.map(|row| (row.name.clone(), row.spec_hash.clone()));
+        let keys: Vec<(Hostname, String)> = keys.collect();
+        for key in keys {
+            self.rejected.remove(&key);
         }
     }
 
@@ -73,16 +98,17 @@ impl State {
         let all = self.rejected.values();
         let (mut count, mut past) = (Vec::new(), Vec::new());
         for row in all {
+            let key = (row.name.clone(), row.spec_hash.clone());
             match row.forgotten_at {
-                None => count.push((row.at, row.name.clone())),
-                Some(at) => past.push((at, row.name.clone())),
+                None => count.push((row.at, key)),
+                Some(at) => past.push((at, key)),
             }
         }
         for (mut rows, kept) in [(count, REJECTED_KEPT), (past, FORGOTTEN_KEPT)] {
             rows.sort_unstable();
             let beyond = rows.len().saturating_sub(kept as usize);
-            for (_, name) in rows.into_iter().take(beyond) {
-                self.rejected.remove(&name);
+            for (_, key) in rows.into_iter().take(beyond) {
+                self.rejected.remove(&key);
             }
         }
     }

@@ -183,7 +183,8 @@ pub(crate) struct State {
     pub(crate) desired: Table<(Hostname, u64), DesiredRecord>,
     pub(crate) secrets: Table<SecretName, KeptSecret>,
     pub(crate) sources: Table<SourceName, KeptSource>,
-    pub(crate) rejected: Table<Hostname, RejectedRevision>,
+    /// By name and content.
+    pub(crate) rejected: Table<(Hostname, String), RejectedRevision>,
     pub(crate) resources: Table<ResourceId, ResourceRecord>,
     /// By resource and number.
     pub(crate) snapshots: Table<(ResourceId, i64), Snapshot>,

@@ -110,15 +110,18 @@ impl Play {
         let (actor, at) = (self.actor(), self.at());
         if what.is_multiple_of(3) {
             let name = plans::name(n);
-            return both!(self.pair, store => store.unreject_revision(&name, &actor, at)).is_err();
+            let just = (what > 127).then_some("hash-1");
+            return both!(self.pair, store => store.unreject_revision(&name, just, &actor, at))
+                .is_err();
         }
+        let by = ["source home", "ann"][usize::from(what / 4 % 2)];
         let one = |of: u8| NewRejection {
             name: plans::name(of),
             spec_hash: format!("hash-{}", what % 4),
             why: (of > 99).then(|| format!("because\0 of {of}")),
         };
         let new = [one(n), one(n.wrapping_add(1))];
-        both!(self.pair, store => store.reject_revisions(&new, "source home", &actor, at)).is_err()
+        both!(self.pair, store => store.reject_revisions(&new, by, &actor, at)).is_err()
     }
 
     async fn of_apply(&mut self, fence: ApplyFence, what: u8, n: u8) -> bool {

@@ -58,36 +58,68 @@ pub async fn are_told_once_and_are_of_one_content(make: &impl Make) {
     assert_eq!(rejects(&world, &both).await, [], "it is known");
     let kept = world.store.rejected_revisions().await.unwrap();
     assert_eq!(kept[1], expected, "by name, and when it was told first");
-    // Other content takes its place.
+    // What another one rejects stays beside it, and what is rejected already is no news from anybody.
+    let (store, actor) = (world.store.clone(), world.actor.clone());
+    let three = [content("web", "three"), content("web", "one")];
+    let by_a_source = store.reject_revisions(&three, "source home", &actor, world.at());
+    assert_eq!(by_a_source.await.unwrap().len(), 1);
+    // Other content takes the place of what the same has rejected before.
     assert_eq!(rejects(&world, &[content("web", "two")]).await.len(), 1);
-    let expected = [pair("new", "one"), pair("web", "two")];
+    let expected = [
+        pair("new", "one"),
+        pair("web", "three"),
+        pair("web", "two"),
+    ];
     assert_eq!(in_force(&world).await, expected);
     let events = world.events(0, 1_000).await.into_iter();
     let told = events.filter(|event| event.2.kind == EventKind::RevisionRejected);
     let told: Vec<_> = told.map(|event| event.2.body).collect();
-    assert_eq!(told.len(), 3);
+    assert_eq!(told.len(), 4);
     assert_eq!(told[0]["app"], json!(app.id));
     assert_eq!(told[1]["app"], json!(null));
-    assert_eq!(told[2]["why"], "it is too large");
+    assert_eq!(told[2]["by"], "source home");
+    assert_eq!(told[3]["why"], "it is too large");
     let audit = world.audit(1_000, 0).await;
     let entries = audit.iter().filter(|row| row.action == "revision.reject");
-    assert_eq!(entries.count(), 3);
+    assert_eq!(entries.count(), 4);
     world.assert_sound().await;
 }
 
 pub async fn are_forgotten_by_a_person_and_by_what_is_done(make: &impl Make) {
     let mut world = World::new(make).await;
-    let all = ["one", "two", "web"].map(|of| content(of, "hash"));
+    let (store, actor) = (world.store.clone(), world.actor.clone());
+    let wanted = |of: &str| {
+        let spec = DesiredSpec::of(&document(of, json!({}))).unwrap();
+        store.spec_hash(Some(&spec)).unwrap()
+    };
+    let (two, web) = (wanted("two"), wanted("web"));
+    let all = [
+        content("one", "hash"),
+        content("two", &two),
+        content("web", &web),
+    ];
     rejects(&world, &all).await;
+    let other = [content("one", "other"), content("web", "other")];
+    let by_another = store.reject_revisions(&other, "policy revert", &actor, world.at());
+    assert_eq!(by_another.await.unwrap().len(), 2);
     world.pass(10);
-    let (store, actor, at) = (world.store.clone(), world.actor.clone(), world.at());
-    let forgotten = store.unreject_revision(&name("one"), &actor, at).await;
-    assert_eq!(forgotten.unwrap().forgotten_at, Some(at));
-    for of in ["one", "nobody"] {
-        let again = store.unreject_revision(&name(of), &actor, at).await;
+    let at = world.at();
+    let unreject = async |of: &str, just: Option<&str>| {
+        let of = name(of);
+        let forgotten = store.unreject_revision(&of, just, &actor, at).await;
+        forgotten.map(|one| (one.spec_hash, one.forgotten_at))
+    };
+    // One of it, and all.
+    let forgotten = unreject("one", Some("other")).await.unwrap();
+    assert_eq!(forgotten, ("other".to_owned(), Some(at)));
+    assert!(in_force(&world).await.contains(&pair("one", "hash")));
+    let forgotten = unreject("one", None).await.unwrap();
+    assert_eq!(forgotten, ("hash".to_owned(), Some(at)));
+    for (of, just) in [("one", None), ("nobody", None), ("two", Some("other"))] {
+        let again = unreject(of, just).await;
         assert!(matches!(again, Err(StoreError::NotFound { .. })), "{of}");
     }
-    // Whatever was rejected, what is done is what it is by now; of one that failed nothing is.
+    // What is done counts no more; other content of it does, and that of one that was not done.
     let changes = vec![
         change("two", Act::Create, None, &[]),
         change("web", Act::Create, None, &[]),
@@ -95,13 +127,13 @@ pub async fn are_forgotten_by_a_person_and_by_what_is_done(make: &impl Make) {
     let documents = [document("two", json!({})), document("web", json!({}))];
     let (_, fence) = begun(&mut world, changes, &documents).await;
     does(&world, &fence, 1).await;
-    assert_eq!(in_force(&world).await, [pair("two", "hash")]);
-    let kept = store.rejected_revisions().await.unwrap();
-    assert_eq!(kept.len(), 3, "from when on they count no more is known");
-    // It may be rejected once more.
-    assert_eq!(rejects(&world, &[content("web", "hash")]).await.len(), 1);
-    let expected = [pair("two", "hash"), pair("web", "hash")];
+    let expected = [pair("two", &two), pair("web", "other")];
     assert_eq!(in_force(&world).await, expected);
+    let kept = store.rejected_revisions().await.unwrap();
+    assert_eq!(kept.len(), 5, "from when on they count no more is known");
+    // It may be rejected once more.
+    assert_eq!(rejects(&world, &[content("web", &web)]).await.len(), 1);
+    assert_eq!(in_force(&world).await.len(), 3);
     world.assert_sound().await;
 }
 
@@ -119,7 +151,7 @@ pub async fn stand_for_what_is_wanted_and_of_the_forgotten_the_newest_stay(make:
         rejects(&world, &[content(&of, "hash")]).await;
         let (store, actor) = (&world.store, &world.actor);
         let at = Timestamp(world.at().0 + n);
-        let forgotten = store.unreject_revision(&name(&of), actor, at).await;
+        let forgotten = store.unreject_revision(&name(&of), None, actor, at).await;
         forgotten.unwrap();
     }
     let new = rejects(&world, &[content("web", "hash")]).await;
