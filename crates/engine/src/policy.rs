@@ -22,6 +22,7 @@ use proximity_domain::manifest::{AppSpec, Policy};
 use proximity_domain::merge::{Answer, Merged};
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::restore::Wanted;
+use proximity_domain::source::rejects;
 use proximity_domain::time::Timestamp;
 use proximity_store::drifts::DesiredDrift;
 use proximity_store::records::{AppRecord, OperationRecord, RequestKey};
@@ -46,6 +47,8 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 const REST_MS: i64 = 10 * 60_000;
 /// So many of an app's newest operations are looked through.
 const LOOKED_BACK: u32 = 50;
+/// What of an app that we made is changed back in place. Of one that was taken over it is keys ([`KEY`]).
+const IN_PLACE: [&str; 2] = ["memory", "cores"];
 /// By whom what comes to nothing is rejected.
 const BY: &str = "policy revert";
 /// What the audit says.
@@ -231,8 +234,7 @@ impl Reverter {
         newest: &[OperationRecord],
     ) -> Result<Option<Timestamp>, EngineError> {
         let store = self.engine.store();
-        let mut all = store.rejected_revisions().await?.into_iter();
-        let last = all.find(|one| one.name == app.hostname && one.spec_hash == spec_hash);
+        let last = store.rejected_revision(&app.hostname, spec_hash).await?;
         let Some(last) = last else {
             return Ok(Some(wanted_at));
         };
@@ -302,9 +304,11 @@ impl Reverter {
         let parts = [app.id.to_string(), differs.join(",")];
         let parts = parts.each_ref().map(String::as_bytes);
         let fingerprint = self.engine.store().fingerprint(&parts);
+        // Also the newest of them: of an app about which much is done, their number among the newest may stay as it is.
+        let last_ms = begun.iter().map(|at| at.0).max().unwrap_or_default();
         let (since, count) = (drift.since.0, begun.len());
         let with_key = |way: Way| {
-            let key = format!("{}-{}-{since}-{count}", way.label(), app.id);
+            let key = format!("{}-{}-{since}-{last_ms}-{count}", way.label(), app.id);
             let fingerprint = fingerprint.clone();
             (way, RequestKey { key, fingerprint })
         };
@@ -323,7 +327,7 @@ impl Reverter {
             let field = drifted.iter().find(|field| field.path == path);
             field.filter(|field| Answer::of(field.verdict, Policy::Revert) == Answer::Change)
         };
-        let due = ["memory", "cores"].into_iter().filter_map(is_due);
+        let due = IN_PLACE.into_iter().filter_map(is_due);
         let due: Vec<&Merged> = due.collect();
         if due.is_empty() {
             return Ok(None);
@@ -433,7 +437,10 @@ impl Way {
         let mut fields = drift.fields.iter();
         match self {
             Self::Power => fields.any(|field| field.path == power::FIELD),
-            Self::Configuration => fields.any(|field| field.path != power::FIELD),
+            Self::Configuration => fields.any(|field| {
+                let path = field.path.as_str();
+                IN_PLACE.contains(&path) || path.starts_with(KEY)
+            }),
         }
     }
 }
@@ -478,8 +485,9 @@ fn ways_left(
     }
 }
 
-/// Why the newest change of a container that a policy asked for in this way since then came to nothing: it failed, or a person cancelled
-/// it. `None`: it did not, or a person has changed the container in that way with success.
+/// Why the newest change of a container that a policy asked for in this way since then came to nothing: it failed, and not for somebody
+/// who was away or at work ([`rejects`]), or a person cancelled it. `None`: it did not, or a person has changed the container in that way
+/// with success.
 fn came_to_nothing(way: Way, newest_first: &[OperationRecord], since: Timestamp) -> Option<String> {
     let so = newest_first.iter();
     for change in so.filter(|one| Way::of(one.kind) == Some(way)) {
@@ -493,12 +501,28 @@ fn came_to_nothing(way: Way, newest_first: &[OperationRecord], since: Timestamp)
             | OperationState::Stuck { .. } => None,
         };
         match begun_by_policy(change) {
-            Some(begun) => return why.filter(|_| begun >= since),
+            Some(begun) => {
+                let counts = begun >= since && says_something(&change.state);
+                return why.filter(|_| counts);
+            }
             None if why.is_some() => {}
             None => return None,
         }
     }
     None
+}
+
+/// What ended so says something of what was to be done, and not of who was away or at work.
+fn says_something(state: &OperationState) -> bool {
+    match state {
+        OperationState::Failed { failure } => rejects(&failure.code),
+        OperationState::Queued
+        | OperationState::Running
+        | OperationState::Unwinding { .. }
+        | OperationState::Succeeded
+        | OperationState::Cancelled
+        | OperationState::Stuck { .. } => true,
+    }
 }
 
 /// A person has changed the container with success since then.
@@ -516,112 +540,4 @@ fn begun_by_policy(operation: &OperationRecord) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proximity_domain::failure::Failure;
-    use proximity_domain::ids::Epoch;
-    use serde_json::json;
-    use uuid::Uuid;
-
-    use super::*;
-
-    const MINUTE_MS: i64 = 60_000;
-
-    fn change(by: &str, at: i64, state: OperationState) -> OperationRecord {
-        OperationRecord {
-            id: OperationId(Uuid::from_u128(1)),
-            kind: OperationKind::Update,
-            app: AppId(Uuid::from_u128(2)),
-            state,
-            input: json!({}),
-            requested_by: by.to_owned(),
-            request_id: None,
-            retry_of: None,
-            percent: 100,
-            cancel_requested: false,
-            epoch: Epoch(1),
-            lease: None,
-            attempt: 1,
-            wait: None,
-            created_at: Timestamp(at),
-            finished_at: Some(Timestamp(at)),
-            cleared_at: None,
-        }
-    }
-
-    fn failed() -> OperationState {
-        OperationState::Failed {
-            failure: Failure::new("pve_refused", "it was refused", "look"),
-        }
-    }
-
-    #[test]
-    fn what_came_to_nothing_is_rejected_until_something_came_of_it_or_else_is_wanted() {
-        let done = || OperationState::Succeeded;
-        let policy = |at, state| change("system", at, state);
-        let person = |at, state| change("ann", at, state);
-        let rejects = |newest: &[OperationRecord]| {
-            came_to_nothing(Way::Configuration, newest, Timestamp(5)).is_some()
-        };
-        assert!(!rejects(&[]));
-        assert!(!rejects(&[policy(10, done())]));
-        assert!(!rejects(&[person(10, failed())]));
-        assert!(rejects(&[policy(10, failed())]));
-        assert!(rejects(&[policy(10, OperationState::Cancelled)]));
-        assert!(!rejects(&[policy(4, failed())]), "before it was wanted");
-        assert!(!rejects(&[person(20, done()), policy(10, failed())]));
-        // What a person tried in vain as well speaks for nothing.
-        assert!(rejects(&[person(20, failed()), policy(10, failed())]));
-        assert!(!rejects(&[policy(20, done()), policy(10, failed())]));
-        let mended = |newest: &[OperationRecord]| is_mended(newest, Timestamp(15));
-        assert!(mended(&[policy(30, failed()), person(20, done())]));
-        assert!(!mended(&[policy(20, done()), person(20, failed())]));
-        assert!(!mended(&[person(15, done())]), "before it was rejected");
-        // A start that fails keeps nobody from bringing its memory back, nor the other way round.
-        let start = OperationRecord {
-            kind: OperationKind::Start,
-            ..policy(30, failed())
-        };
-        let both = [start, policy(20, done())];
-        assert!(!rejects(&both));
-        assert!(came_to_nothing(Way::Power, &both, Timestamp(5)).is_some());
-        assert!(came_to_nothing(Way::Power, &both[1..], Timestamp(5)).is_none());
-    }
-
-    /// Something sets it again as soon as it is changed back, for a week.
-    #[test]
-    fn what_is_set_again_and_again_is_changed_back_a_few_times_a_day() {
-        let mut begun = Vec::new();
-        for minute in 0..7 * 24 * 60 {
-            let now = Timestamp(minute * MINUTE_MS);
-            if !is_often_enough(&begun, now) {
-                begun.push(now);
-            }
-        }
-        assert_eq!(begun.len(), 7 * MOST_IN_A_DAY);
-        let within = |ms: i64| {
-            let until = |from: &Timestamp| {
-                let later = begun.iter().map(|at| at.0 - from.0);
-                later.filter(|since| (0..ms).contains(since)).count()
-            };
-            begun.iter().map(until).max()
-        };
-        assert_eq!(within(HOUR_MS), Some(MOST_IN_AN_HOUR));
-        assert_eq!(within(DAY_MS), Some(MOST_IN_A_DAY));
-        assert_eq!(within(REST_MS), Some(1));
-    }
-
-    #[test]
-    fn what_was_looked_at_in_vain_rests_until_something_else_is_told_or_wanted() {
-        let look = |told: i64, wanted: i64, at: i64| InVain {
-            told: Timestamp(told),
-            wanted: Timestamp(wanted),
-            at: Timestamp(at),
-        };
-        let before = look(1, 2, 1_000);
-        assert!(look(1, 2, 1_000 + REST_MS - 1).is_too_soon(before));
-        assert!(!look(1, 2, 1_000 + REST_MS).is_too_soon(before));
-        assert!(!look(3, 2, 1_001).is_too_soon(before));
-        assert!(!look(1, 3, 1_001).is_too_soon(before));
-        assert!(!look(1, 2, 999).is_too_soon(before), "the clock went back");
-    }
-}
+mod tests;

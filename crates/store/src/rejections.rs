@@ -63,6 +63,8 @@ impl RejectedRevision {
     }
 }
 
+/// One content of a name.
+const OF_CONTENT: &str = "SELECT * FROM rejected_revisions WHERE name = $1 AND spec_hash = $2";
 /// By which names it is audited.
 pub(crate) const REJECTED: &str = "revision.reject";
 pub(crate) const FORGOTTEN: &str = "revision.unreject";
@@ -166,6 +168,26 @@ impl Reader {
             .await?;
         each(&rows, revision)
     }
+
+    /// Whether this content was rejected; also where that counts no more.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn rejected_revision(
+        &self,
+        name: &Hostname,
+        spec_hash: &str,
+    ) -> Result<Option<RejectedRevision>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.rejected_content(name, spec_hash)));
+        }
+        let row = query(OF_CONTENT)
+            .bind(name.as_str())
+            .bind(spec_hash)
+            .fetch_optional(self.named("rejected_revision"))
+            .await?;
+        row.as_ref().map(revision).transpose()
+    }
 }
 
 /// What is recorded; `None`: just that is rejected already.
@@ -237,7 +259,7 @@ async fn of_content(
     name: &Hostname,
     spec_hash: &str,
 ) -> Result<Option<RejectedRevision>, StoreError> {
-    let row = query("SELECT * FROM rejected_revisions WHERE name = $1 AND spec_hash = $2")
+    let row = query(OF_CONTENT)
         .bind(name.as_str())
         .bind(spec_hash)
         .fetch_optional(tx)

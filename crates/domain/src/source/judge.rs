@@ -130,14 +130,36 @@ impl Verdict {
     }
 }
 
-/// Whether a change that failed so says something of what was wanted, and not of what somebody else did at the same time: then nothing
-/// applies that by itself again.
+/// Codes of failures that come of what somebody else did at the same time.
+const OF_OTHERS: [&str; 10] = [
+    "plan_outdated",
+    "preview_outdated",
+    "busy",
+    "queue_full",
+    "not_in_state",
+    "app_not_found",
+    "container_locked",
+    "config_changed",
+    "state_changed",
+    "vmid_taken",
+];
+/// And those of who was not there to be asked.
+const OF_NOBODY: [&str; 8] = [
+    "host_unreachable",
+    "host_too_slow",
+    "ssh_unreachable",
+    "pve_unreachable",
+    "pve_node_unreachable",
+    "no_quorum",
+    "view_incomplete",
+    "out_of_files",
+];
+
+/// Whether a change that failed so says something of what was wanted, and not of what somebody else did at the same time, or of who was
+/// away: then nothing applies that by itself again.
 #[must_use]
 pub fn rejects(code: &str) -> bool {
-    !matches!(
-        code,
-        "plan_outdated" | "busy" | "not_in_state" | "app_not_found"
-    )
+    !OF_OTHERS.contains(&code) && !OF_NOBODY.contains(&code)
 }
 
 fn waits(message: String) -> Verdict {

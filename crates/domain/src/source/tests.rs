@@ -387,8 +387,16 @@ fn what_was_rejected_holds_an_apply_back_until_its_content_is_another_one() {
 }
 
 #[test]
-fn what_somebody_else_did_meanwhile_says_nothing_of_what_was_wanted() {
-    for code in ["plan_outdated", "busy", "not_in_state", "app_not_found"] {
+fn what_somebody_else_did_meanwhile_or_who_was_away_says_nothing_of_what_was_wanted() {
+    for code in [
+        "plan_outdated",
+        "busy",
+        "not_in_state",
+        "app_not_found",
+        "container_locked",
+        "pve_unreachable",
+        "no_quorum",
+    ] {
         assert!(!rejects(code), "{code}");
     }
     for code in ["health_failed", "pve_refused", "cancelled", ""] {

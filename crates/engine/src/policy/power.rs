@@ -22,6 +22,9 @@ pub(super) const FIELD: &str = "power";
 /// `PVE/API2/Nodes.pm`; its unit `pve-guests`).
 const OF_ALL: [&str; 4] = ["startall", "stopall", "suspendall", "migrateall"];
 
+/// The task of a backup (`PVE/API2/VZDump.pm`): of one guest it has the number, of a job none.
+const BACKUP: &str = "vzdump";
+
 /// What was told of an app's power, and how it is to be; `None`: nothing that is to be changed back.
 fn due(drifted: &[Merged]) -> Option<(&Merged, WantedPower)> {
     let field = drifted.iter().find(|field| field.path == FIELD)?;
@@ -120,11 +123,12 @@ async fn asked(
 }
 
 /// Whether this task, which was begun lately, may switch the container: of a node that goes down the last containers are stopped some
-/// minutes after the first, and then the node is gone.
+/// minutes after the first, and then the node is gone. A backup may stop it and start it again, also a job, which names none.
 fn is_switching(task: &TaskRow, vmid: &str) -> bool {
-    let kind = task.upid.kind();
-    let is_of_it = task.upid.id() == vmid && kind.starts_with("vz");
-    OF_ALL.contains(&kind) || (is_of_it && task.is_running())
+    let (kind, id) = (task.upid.kind(), task.upid.id());
+    let is_of_it = id == vmid && kind.starts_with("vz");
+    let is_backup_of_many = id.is_empty() && kind == BACKUP;
+    OF_ALL.contains(&kind) || ((is_of_it || is_backup_of_many) && task.is_running())
 }
 
 #[cfg(test)]
@@ -152,6 +156,10 @@ mod tests {
             (task("vzstart", "101", None), true),
             (task("vzstop", "101", Some("OK")), false),
             (task("vzstart", "102", None), false),
+            (task("vzdump", "101", None), true),
+            (task("vzdump", "", None), true),
+            (task("vzdump", "", Some("OK")), false),
+            (task("vzdump", "102", None), false),
             (task("vncproxy", "101", None), false),
             (task("aptupdate", "", None), false),
         ] {

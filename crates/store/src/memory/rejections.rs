@@ -94,6 +94,15 @@ impl State {
         self.rejected.values().cloned().collect()
     }
 
+    pub(crate) fn rejected_content(
+        &self,
+        name: &Hostname,
+        spec_hash: &str,
+    ) -> Option<RejectedRevision> {
+        let key = (name.clone(), spec_hash.to_owned());
+        self.rejected.get(&key).cloned()
+    }
+
     fn clear_rejected(&mut self) {
         let all = self.rejected.values();
         let (mut count, mut past) = (Vec::new(), Vec::new());

@@ -114,6 +114,8 @@ impl Play {
             return both!(self.pair, store => store.unreject_revision(&name, just, &actor, at))
                 .is_err();
         }
+        let name = plans::name(n);
+        both!(self.pair, store => store.rejected_revision(&name, "hash-1")).unwrap();
         let by = ["source home", "ann"][usize::from(what / 4 % 2)];
         let one = |of: u8| NewRejection {
             name: plans::name(of),

@@ -58,6 +58,13 @@ pub async fn are_told_once_and_are_of_one_content(make: &impl Make) {
     assert_eq!(rejects(&world, &both).await, [], "it is known");
     let kept = world.store.rejected_revisions().await.unwrap();
     assert_eq!(kept[1], expected, "by name, and when it was told first");
+    let of_web = async |spec_hash: &str| {
+        let web = name("web");
+        let found = world.store.rejected_revision(&web, spec_hash).await;
+        found.unwrap()
+    };
+    assert_eq!(of_web("one").await, Some(expected));
+    assert_eq!(of_web("two").await, None);
     // What another one rejects stays beside it, and what is rejected already is no news from anybody.
     let (store, actor) = (world.store.clone(), world.actor.clone());
     let three = [content("web", "three"), content("web", "one")];
