@@ -22,9 +22,11 @@ pub struct BrakeBasis {
     pub from: Timestamp,
 }
 
-/// A change that is replaced may have ended its record though another one was not made.
-const COUNT: &str = "SELECT COUNT(*) FROM apply_changes c JOIN applies a ON a.id = c.apply_id \
-     WHERE (a.ended_at IS NULL OR a.ended_at > $1) AND c.act IN ('replace', 'forget', 'destroy') \
+/// A change that is replaced may have ended its record though another one was not made. Which applies are meant is asked first: they are
+/// few, and only their changes are read, by the key.
+const COUNT: &str = "SELECT COUNT(*) FROM apply_changes c \
+     WHERE c.apply_id IN (SELECT id FROM applies WHERE ended_at IS NULL OR ended_at > $1) \
+     AND c.act IN ('replace', 'forget', 'destroy') \
      AND (c.state IN ('waiting', 'started') OR (c.state = 'done' AND c.ended_at > $1) \
      OR (c.state = 'failed' AND c.ended_at > $1 AND c.act = 'replace' AND c.operation_id IS NOT NULL))";
 
