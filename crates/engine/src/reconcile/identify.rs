@@ -37,6 +37,9 @@ const LOOKED_BACK: u32 = 50;
 /// Said of a container that was not verified since the server started, where no task of ours tells since when it is what is recorded: the
 /// moments on record are of a clock that may have been set.
 const UNTOLD: &str = "it was not verified since the server started, and no task of ours on record tells what came after that";
+/// And of one whose number was missing from a list before the server started: perhaps long before it was verified last.
+const MISSED_ONCE: &str =
+    "its number was missing from a list before the server started, and nothing tells whether it was verified after that";
 /// Reading the tasks of others takes this.
 const AUDIT: &str = "Sys.Audit";
 
@@ -96,19 +99,22 @@ impl Reconciler {
         let watched = &guest.watched;
         let (id, vmid) = (watched.guest, watched.place.vmid);
         let own = self.own_tasks(watched.app, vmid).await?;
-        let (since, is_missed) = match self.since_in_process(id) {
-            Some(since) => (Some(since), self.verified.is_missed(id)),
+        let since = match self.since_in_process(id) {
+            Some(since) => Ok(since),
             None => {
                 let kept = self.store.guest_looks(id).await?;
-                let since = began(&own).filter(|_| kept.verified_at.is_some());
-                let is_missed = kept.missed_at.is_some() || self.verified.is_missed(id);
-                (since, is_missed)
+                let began = began(&own).filter(|_| kept.verified_at.is_some());
+                match kept.missed_at {
+                    Some(_) => Err(MISSED_ONCE),
+                    None => began.ok_or(UNTOLD),
+                }
             }
         };
         let tasks = match since {
-            None => Tasks::Unreadable(UNTOLD.to_owned()),
-            Some(since) => but_for(&own, tasks_since(read, nodes, vmid, since).await),
+            Err(why) => Tasks::Unreadable(why.to_owned()),
+            Ok(since) => but_for(&own, tasks_since(read, nodes, vmid, since).await),
         };
+        let is_missed = self.verified.is_missed(id);
         Ok(History { is_missed, tasks })
     }
 
