@@ -455,11 +455,13 @@ impl InVain {
     }
 }
 
-/// Enough changes back were begun at these moments.
+/// Enough changes back were begun at these moments. Those that are later than now were so before the clock was set back: they would keep
+/// the policy from its work until it has gone as far again.
 fn is_often_enough(begun: &[Timestamp], now: Timestamp) -> bool {
     let since = |ms: i64| {
         let begun = begun.iter();
-        begun.filter(|at| now.0.saturating_sub(at.0) < ms).count()
+        let passed = begun.map(|at| now.0.saturating_sub(at.0));
+        passed.filter(|passed| (0..ms).contains(passed)).count()
     };
     since(REST_MS) > 0 || since(HOUR_MS) >= MOST_IN_AN_HOUR || since(DAY_MS) >= MOST_IN_A_DAY
 }

@@ -98,6 +98,10 @@ fn what_is_set_again_and_again_is_changed_back_a_few_times_a_day() {
     assert_eq!(within(HOUR_MS), Some(MOST_IN_AN_HOUR));
     assert_eq!(within(DAY_MS), Some(MOST_IN_A_DAY));
     assert_eq!(within(REST_MS), Some(1));
+    // A clock that is set back for a month stops nothing for a month.
+    let back = Timestamp(-30 * DAY_MS);
+    assert!(!is_often_enough(&begun, back));
+    assert!(is_often_enough(&[Timestamp(back.0 - 1)], back));
 }
 
 #[test]
