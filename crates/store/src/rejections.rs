@@ -70,9 +70,9 @@ pub(crate) const REJECTED: &str = "revision.reject";
 pub(crate) const FORGOTTEN: &str = "revision.unreject";
 
 impl Store {
-    /// Rejects content of apps in one commit, and tells of each: nothing applies it by itself from now on. What was rejected already stays as
-    /// it is, whoever did; other content of the same name that the same has rejected before goes, and that of others stays. Gives those that
-    /// are rejected anew.
+    /// Rejects content of apps in one commit, and tells of each: nothing applies it by itself from now on. What was rejected already stays
+    /// as it is, whoever did; other content of the same name that the same has rejected before goes, and that of others stays. Gives those
+    /// that are rejected anew.
     ///
     /// # Errors
     /// The database's.
