@@ -328,8 +328,12 @@ pub(crate) async fn offer(
     let Some(file) = newest(files.filter(|file| template.matches(file))) else {
         return Ok(None);
     };
-    let may = may_fetch(read, host).await?;
-    Ok(may.then_some(file))
+    match may_fetch(read, host).await {
+        Ok(may) => Ok(may.then_some(file)),
+        // A token that is not told what another one may do is no reason to know nothing of the node.
+        Err(e) if e.is_permission_denied() => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// Whether the token that fetches templates may put one onto the host entry's storage for them.

@@ -85,7 +85,7 @@ impl Engine {
         wanted.need.apart_from = self.places_of(&request.apart_from).await?;
         let seen = Seen::of(&hosts, seen, &promised, &request);
         let (host, node) = choose(seen, &wanted.need, request.node.as_deref())?;
-        if let Some(taken) = self.address_conflict(host, &request.network).await? {
+        if let Some(taken) = self.address_conflict(host, &hostname, &request.network).await? {
             return Err(Refusal::AddressTaken(taken).into());
         }
         let Wanted {
@@ -186,10 +186,12 @@ impl Engine {
 
     /// Whether an address that this network gives by hand is that of another app on the host: one that was asked for at its
     /// deploy, or one that its container showed when it was looked at last. Only the record is asked, and only where an address
-    /// is given; of others than apps nothing is known.
+    /// is given; of others than apps nothing is known. An app of the same host name is none of them: it is the one that the same
+    /// request made before, or the name is taken, which the store says.
     pub(super) async fn address_conflict(
         &self,
         host: &HostRecord,
+        hostname: &Hostname,
         wanted: &Network,
     ) -> Result<Option<network::Conflict>, EngineError> {
         let given = wanted.given();
@@ -206,7 +208,8 @@ impl Engine {
             if apps.is_empty() {
                 break;
             }
-            for app in apps.into_iter().filter(|app| app.host == host.id) {
+            let is_other = |app: &AppRecord| app.host == host.id && app.hostname != *hostname;
+            for app in apps.into_iter().filter(is_other) {
                 let holder = self.holder(&app).await?;
                 if let Some(taken) = network::conflict(&given, &[holder]) {
                     return Ok(Some(taken));

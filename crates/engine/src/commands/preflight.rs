@@ -71,7 +71,9 @@ impl Engine {
         let at_place = match at {
             Some((host, node)) => {
                 let network = &request.network;
-                Some(self.at_place(host, &node.node, network, deadline).await?)
+                let conflict = self.address_conflict(host, &hostname, network).await?;
+                let read = self.at_place(host, &node.node, network, deadline).await;
+                Some(PlaceFacts { conflict, ..read })
             }
             None => None,
         };
@@ -99,22 +101,22 @@ impl Engine {
         })
     }
 
-    /// What only the place that was chosen is asked.
+    /// What only the place that was chosen is asked; of addresses the record is asked by the caller.
     async fn at_place(
         &self,
         host: &HostRecord,
         node: &NodeName,
         network: &Network,
         deadline: Deadline,
-    ) -> Result<PlaceFacts, EngineError> {
+    ) -> PlaceFacts {
         let mut attached = host.clone();
         attached.bridge = bridge_of(host, network).clone();
         let rights = to_make(self, &attached, node, deadline).await;
-        Ok(PlaceFacts {
+        PlaceFacts {
             rights: rights.map_err(|e| e.to_string()),
             name_servers: self.name_servers(host, node, deadline).await,
-            conflict: self.address_conflict(host, network).await?,
-        })
+            conflict: None,
+        }
     }
 
     async fn name_servers(
