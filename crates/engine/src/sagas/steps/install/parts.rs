@@ -69,8 +69,13 @@ if [ ! -e "$creates" ]; then
 fi
 "#;
 
-/// An account and its home. The account may be there; its home is its own.
+/// An account and its home. The account may be there; its home is its own, and no link that leads to somebody else's.
 const USER: &str = r#"
+umask 022
+if [ -h "$2" ]; then
+  echo "$2 is a link" >&2
+  exit 1
+fi
 if ! id -u "$1" >/dev/null 2>&1; then
   useradd --system --user-group --no-create-home --home-dir="$2" --shell=/usr/sbin/nologin "$1" || exit
 fi
@@ -89,6 +94,7 @@ mkdir -p -- "$1" && chown -- "$2" "$1" && chmod -- "$3" "$1" && stat --format='%
 
 /// Python packages: the folder and what is to be in it. Without `pip` in it a run that was cut off left it half made.
 const VENV: &str = r#"
+umask 022
 folder=$1
 shift
 if [ ! -x "$folder/bin/pip" ]; then
@@ -100,6 +106,7 @@ fi
 
 /// Packages of npm: the folder and what is to be in it.
 const NPM: &str = r#"
+umask 022
 folder=$1
 shift
 mkdir -p -- "$folder" || exit
@@ -281,10 +288,16 @@ fn judge_folder(path: &str, wanted: &str, output: &ExecOutput) -> StepResult<()>
     )))
 }
 
-/// Python's names are the same in capitals, and with `.` and `_` for `-` (PEP 503); versions are compared as they are.
+/// Python's names are the same in capitals, and with any run of `.`, `_` and `-` for one `-` (PEP 503). Of versions, `3.0` is `3.0.0`
+/// (PEP 440), by either of which pip takes it; otherwise they are compared as they are.
 fn python_name(pinned: &str) -> String {
     let (name, version) = pinned.trim().split_once("==").unwrap_or((pinned, ""));
-    let name = name.to_ascii_lowercase().replace(['.', '_'], "-");
+    let parts = name.split(['.', '_', '-']).filter(|part| !part.is_empty());
+    let name = parts.collect::<Vec<&str>>().join("-").to_ascii_lowercase();
+    let mut version = version;
+    while let Some(shorter) = version.strip_suffix(".0") {
+        version = shorter;
+    }
     format!("{name}=={version}")
 }
 

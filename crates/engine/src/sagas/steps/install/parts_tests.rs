@@ -10,7 +10,9 @@ use secrecy::SecretString;
 
 use super::super::guest_session::Command;
 use super::parts::{command, judge};
-use crate::catalog::{DirectoryStep, FileContent, NpmStep, ResolvedFile, RunStep, Step, VenvStep};
+use crate::catalog::{
+    DirectoryStep, FileContent, NpmStep, ResolvedFile, RunStep, Step, UserStep, VenvStep,
+};
 use crate::mask::Masker;
 
 /// Runs a command as the guest's root would, if our own user may. Programs are looked for in this folder first.
@@ -166,6 +168,22 @@ fn a_directory_has_its_mode_however_often_and_no_link_is_followed() {
     assert!(failure.contains("is a link"), "{failure}");
 }
 
+#[test]
+fn a_home_that_is_a_link_is_nobodys_to_give_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, theirs) = (folder.path().join("home"), folder.path().join("theirs"));
+    std::fs::create_dir(&theirs).unwrap();
+    let before = theirs.metadata().unwrap().mode();
+    std::os::unix::fs::symlink(&theirs, &home).unwrap();
+    let step = Step::User(UserStep {
+        name: said("id", "-un").try_into().unwrap(),
+        home: home.to_str().unwrap().to_owned().try_into().unwrap(),
+    });
+    let failure = outcome(&step).unwrap_err();
+    assert!(failure.contains("is a link"), "{failure}");
+    assert_eq!(theirs.metadata().unwrap().mode(), before);
+}
+
 /// A folder with a program of this text.
 fn program(name: &str, text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -215,6 +233,10 @@ fn python_packages_are_installed_into_a_folder_that_is_made_once() {
     }
     let made = std::fs::read_to_string(path.join("made")).unwrap();
     assert_eq!(made, "once\n");
+    // As pip lists it, whichever way its name and version are written.
+    std::fs::write(path.join("list"), "ghost-name==2.0.0\n").unwrap();
+    let written = step(&["Ghost.__name==2.0", "flask==3.0.3"]);
+    outcome_with(&written, programs.path()).unwrap();
     let failure = outcome_with(&step(&["ghost==1.0", "flask==3.0.3"]), programs.path());
     let failure = failure.unwrap_err();
     assert!(failure.contains("ghost==1.0 are not there"), "{failure}");
