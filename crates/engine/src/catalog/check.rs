@@ -283,6 +283,8 @@ struct Written<'a> {
     escape: Escape,
     /// What lets everybody read it, if something does.
     exposed: Option<&'static str>,
+    /// It is one argument of a command line.
+    is_argument: bool,
 }
 
 fn templates<'a>(step: &'a StepFile, at: &Path) -> Vec<Written<'a>> {
@@ -291,6 +293,7 @@ fn templates<'a>(step: &'a StepFile, at: &Path) -> Vec<Written<'a>> {
         text: &file.content,
         escape: file.escape,
         exposed: file.mode.is_world_readable().then_some("the mode"),
+        is_argument: false,
     });
     let exec = step
         .unit
@@ -301,6 +304,7 @@ fn templates<'a>(step: &'a StepFile, at: &Path) -> Vec<Written<'a>> {
         text: argument,
         escape: Escape::Plain,
         exposed: Some("a command line"),
+        is_argument: true,
     });
     file.chain(exec).collect()
 }
@@ -317,8 +321,12 @@ fn check_filled(
             settings: Arc::clone(settings),
             port,
         };
-        let Err(reason) = template::render(written.text, written.escape, Arc::new(names)) else {
-            continue;
+        let reason = match template::render(written.text, written.escape, Arc::new(names)) {
+            Err(reason) => reason,
+            Ok(text) if written.is_argument && text.contains(char::is_control) => {
+                "prints control characters, which end a command line".to_owned()
+            }
+            Ok(_) => continue,
         };
         let reason = match hidden {
             Some(name) => format!("{reason}, where {name} is not asked for and has no value"),

@@ -204,7 +204,8 @@ fn resolve_step(
     })
 }
 
-/// A unit is a file; that no secret is in it was checked when the entry was read.
+/// A unit is a file; that no secret is in it was checked when the entry was read. No value has control characters, but a template may
+/// print some of its own, which would end the line.
 fn resolve_unit(unit: &UnitFileStep, names: &Arc<Names>) -> Result<ResolvedFile, SettingErrors> {
     let place = unit::path_of(unit);
     let failed = |reason: String| SettingErrors::one(&place, reason);
@@ -213,7 +214,11 @@ fn resolve_unit(unit: &UnitFileStep, names: &Arc<Names>) -> Result<ResolvedFile,
         .iter()
         .map(|argument| template::render(argument, Escape::Plain, Arc::clone(names)))
         .collect();
-    let text = unit::text_of(unit, &exec.map_err(failed)?);
+    let exec = exec.map_err(failed)?;
+    if exec.iter().any(|argument| argument.contains(char::is_control)) {
+        return Err(failed("exec prints control characters".to_owned()));
+    }
+    let text = unit::text_of(unit, &exec);
     Ok(ResolvedFile {
         path: GuestPath::try_from(place.clone()).map_err(failed)?,
         mode: FileMode::READABLE,

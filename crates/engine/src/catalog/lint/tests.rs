@@ -335,6 +335,13 @@ const MEANING: &[Case] = &[
         43,
     ),
     (
+        "- service:",
+        "- unit: { name: lamp, exec: [/bin/true, '{{ \"\\n\" }}'], user: lamp }\n  - service:",
+        Code::BadTemplate,
+        46,
+        43,
+    ),
+    (
         "    type: string\n    default: hello\n    max: 200\n",
         "    type: secret\n    required: true\n",
         Code::ExposedSecret,
