@@ -153,14 +153,19 @@ pub(crate) enum Verdict {
 pub(crate) async fn verdict(cx: &Cx, target: SocketAddr, health: &HealthCheck) -> Verdict {
     match &health.check {
         Check::Http(http) => page(cx, target, http, health.timeout_ms).await,
-        Check::Tcp(_) | Check::Exec(_) => {
-            let probe = &cx.engine.inner.parts.probe;
-            match probe.tcp_open(target, health.timeout_ms).await {
-                Ok(()) => Verdict::Healthy { status: None },
-                Err(why) => Verdict::Not(why),
-            }
+        Check::Tcp(_) | Check::Exec(_) => taken(cx, &[target], health.timeout_ms).await,
+    }
+}
+
+/// Whether each of these addresses takes a connection and keeps it.
+pub(crate) async fn taken(cx: &Cx, addresses: &[SocketAddr], timeout_ms: u64) -> Verdict {
+    let probe = &cx.engine.inner.parts.probe;
+    for address in addresses {
+        if let Err(why) = probe.tcp_open(*address, timeout_ms).await {
+            return Verdict::Not(why);
         }
     }
+    Verdict::Healthy { status: None }
 }
 
 async fn page(cx: &Cx, target: SocketAddr, check: &HttpCheck, timeout_ms: u64) -> Verdict {

@@ -10,9 +10,10 @@ use proximity_domain::saga::StepRecord;
 use proximity_store::effects::Effects;
 use serde_json::{Value, json};
 
-use super::health_check::{Verdict, recipe, verdict};
+use super::health_check::{Verdict, recipe, taken, verdict};
 use super::wait_network::address_of;
 use super::withdraw_route::{ingress_failure, withdraw};
+use crate::catalog::Check;
 use crate::route_sweep::wanted_site;
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
 use crate::seams::{IngressError, RouteSpec};
@@ -106,7 +107,7 @@ async fn publish_at(cx: &Cx, guest: &NativeGuest, address: Option<IpAddr>) -> St
         }
     }
     let gateway = SocketAddr::new(cx.limits().gateway_address, ports.public);
-    fetch_through(cx, gateway).await?;
+    fetch_through(cx, target, gateway).await?;
     Ok(format!(
         "http://{}:{}/",
         cx.limits().public_host,
@@ -139,9 +140,19 @@ async fn clear_the_way(cx: &Cx, ports: PortPair) -> StepResult<bool> {
     Ok(cleared)
 }
 
-async fn fetch_through(cx: &Cx, gateway: SocketAddr) -> StepResult<()> {
+/// The app's page through its public port, where the check is of a page of that port; otherwise a connection, which is looked for at
+/// the app itself first: the gateway takes one before it knows whether it leads anywhere.
+async fn fetch_through(cx: &Cx, target: SocketAddr, gateway: SocketAddr) -> StepResult<()> {
     let recipe = recipe(cx).await?;
-    match verdict(cx, gateway, &recipe.health).await {
+    let told = match &recipe.health.check {
+        Check::Http(http) if http.port == recipe.port => {
+            verdict(cx, gateway, &recipe.health).await
+        }
+        Check::Http(_) | Check::Tcp(_) | Check::Exec(_) => {
+            taken(cx, &[target, gateway], recipe.health.timeout_ms).await
+        }
+    };
+    match told {
         Verdict::Healthy { .. } => Ok(()),
         Verdict::Not(why) => Err(StepError::Transient(Failure::new(
             "public_port_dead",
