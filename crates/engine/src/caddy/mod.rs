@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use proximity_domain::ids::{AppId, InstallationId};
 use proximity_domain::ports::PortPair;
 use proximity_domain::site::Site;
+use reqwest::header::LOCATION;
 use tokio::sync::Mutex;
 
 pub use self::admin::AdminAddress;
@@ -212,6 +213,13 @@ impl Ingress for CaddyIngress {
         if !status.is_success() && !status.is_redirection() {
             return Err(format!("{url} answers with HTTP {}", status.as_u16()));
         }
+        let location = answer.headers().get(LOCATION);
+        let location = location.and_then(|to| to.to_str().ok());
+        if !self.door.https && is_to_https(site, location) {
+            return Err(format!(
+                "{url} only leads on to https: set ingress.caddy.https and ingress.caddy.address to where that is answered"
+            ));
+        }
         // Without our route another one may have answered, or Caddy itself, which says 200 to what no route is for.
         let names = self.names().await.map_err(|e| e.to_string())?;
         let leads = |name: &LedName| matches!(name, LedName::As { site: led, .. } if led == site);
@@ -253,6 +261,14 @@ impl Door {
     }
 }
 
+/// Whether a redirect leads to the same site over TLS. Caddy itself answers so wherever it takes requests without TLS for a name that
+/// it has a certificate for, and the app was not asked.
+fn is_to_https(site: &Site, location: Option<&str>) -> bool {
+    let place = location.and_then(|to| to.strip_prefix("https://"));
+    let rest = place.and_then(|place| place.strip_prefix(site.name.as_str()));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':', '?']))
+}
+
 fn authorities(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, CaddyError> {
     let read = reqwest::Certificate::from_pem_bundle(pem);
     let read = read.map_err(|e| CaddyError::Authorities(e.to_string()))?;
@@ -265,6 +281,30 @@ fn authorities(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, CaddyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redirect_to_tls_is_no_answer_of_the_app() {
+        let blog = Site {
+            name: "blog.example.org".parse().unwrap(),
+            certificate: None,
+        };
+        for to in [
+            "https://blog.example.org",
+            "https://blog.example.org/",
+            "https://blog.example.org:8443/x",
+        ] {
+            assert!(is_to_https(&blog, Some(to)), "{to}");
+        }
+        for other in [
+            "/login",
+            "http://blog.example.org/login",
+            "https://login.example.org/",
+            "https://blog.example.org.example.net/",
+        ] {
+            assert!(!is_to_https(&blog, Some(other)), "{other}");
+        }
+        assert!(!is_to_https(&blog, None));
+    }
 
     #[test]
     fn a_url_names_a_port_where_it_is_not_the_usual_one() {
