@@ -50,6 +50,7 @@ pub enum PreflightSubject {
     NameServers,
     Address,
     Apart,
+    Site,
 }
 
 /// What a line of a pre-flight comes to.

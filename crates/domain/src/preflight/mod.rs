@@ -8,7 +8,7 @@ mod nodes;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::names::Hostname;
+use crate::names::{Hostname, SiteName};
 use crate::network::{Conflict, Network};
 use crate::place::{Need, NoPlace, NodeCapacity, is_apart, place};
 use crate::ports::PortRange;
@@ -48,11 +48,13 @@ pub enum What {
     Address,
     /// Whether it is kept apart from the apps that were named.
     Apart,
+    /// The host name that it is to be led to under from outside: whether it is free.
+    Site,
 }
 
 impl What {
     /// Every one there is.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Name,
         Self::Place,
         Self::Host,
@@ -69,6 +71,7 @@ impl What {
         Self::NameServers,
         Self::Address,
         Self::Apart,
+        Self::Site,
     ];
 
     /// As it is told, `snake_case`.
@@ -91,6 +94,7 @@ impl What {
             Self::NameServers => "name_servers",
             Self::Address => "address",
             Self::Apart => "apart",
+            Self::Site => "site",
         }
     }
 }
@@ -249,6 +253,8 @@ pub struct Facts {
     pub hostname: Hostname,
     /// Another live app has it.
     pub taken: bool,
+    /// The host name that the app is to be led to under from outside, if there is to be one, and whether another live app has it.
+    pub site: Option<(SiteName, bool)>,
     /// What the app needs of a node.
     pub need: Need,
     /// The container's network.
@@ -297,6 +303,7 @@ impl Judgement {
 pub fn judge(facts: &Facts) -> Judgement {
     let chosen = facts.chosen();
     let mut lines = vec![name(facts)];
+    lines.extend(facts.site.as_ref().map(|(name, taken)| site(name, *taken)));
     lines.push(ports(What::PublicPorts, facts.public));
     lines.push(ports(What::InternalPorts, facts.internal));
     lines.push(where_to(facts, &chosen));
@@ -352,6 +359,26 @@ fn name(facts: &Facts) -> Line {
             has: Some(Amount::text("free")),
             wants,
             ..Line::new(What::Name, Verdict::Ok)
+        },
+    }
+}
+
+/// What the DNS says of it is not asked: it may be set later.
+fn site(name: &SiteName, taken: bool) -> Line {
+    let wants = Some(Amount::text(name));
+    match taken {
+        true => Line {
+            has: Some(Amount::text("taken")),
+            wants,
+            code: Some("exists"),
+            note: format!("another app is led to under {name}"),
+            ..Line::new(What::Site, Verdict::Stop)
+        },
+        false => Line {
+            has: Some(Amount::text("no app's")),
+            wants,
+            note: "whether it leads here is not asked".to_owned(),
+            ..Line::new(What::Site, Verdict::Ok)
         },
     }
 }

@@ -51,6 +51,7 @@ fn facts(nodes: Vec<NodeFacts>) -> Facts {
     Facts {
         hostname: "web".parse().unwrap(),
         taken: false,
+        site: None,
         need: Need {
             resources: Resources {
                 memory_mib: 512,
@@ -121,8 +122,27 @@ fn an_app_that_fits_is_told_every_figure_and_nothing_stops_it() {
     let kinds: BTreeSet<What> = judged.lines.iter().map(|line| line.what).collect();
     let told_of: BTreeSet<What> = What::ALL.into_iter().collect();
     let others: Vec<&What> = told_of.difference(&kinds).collect();
-    let unasked = [&What::Host, &What::Address, &What::Apart];
+    let unasked = [&What::Host, &What::Address, &What::Apart, &What::Site];
     assert_eq!(others, unasked, "of these nothing was asked for");
+}
+
+#[test]
+fn a_host_name_that_another_app_is_led_to_under_stops_it() {
+    let mut asked = facts(vec![node("pve1", 2000)]);
+    asked.site = Some(("blog.example.org".parse().unwrap(), false));
+    let free = judge(&asked);
+    assert!(free.is_deployable());
+    assert_eq!(
+        told(&free, What::Site),
+        ["- no app's/blog.example.org ok -"]
+    );
+    asked.site = Some(("blog.example.org".parse().unwrap(), true));
+    let taken = judge(&asked);
+    assert!(!taken.is_deployable());
+    assert_eq!(
+        told(&taken, What::Site),
+        ["- taken/blog.example.org stop exists"]
+    );
 }
 
 #[test]

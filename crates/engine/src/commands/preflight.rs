@@ -4,13 +4,16 @@
 //! What is asked beyond that is read at the place that was chosen: the rights of the host's tokens and the node's name servers.
 
 use proximity_domain::create::Refusal;
-use proximity_domain::names::{Hostname, NodeName};
+use proximity_domain::names::{Hostname, NodeName, SiteName};
 use proximity_domain::network::Network;
 use proximity_domain::place;
 use proximity_domain::preflight::{
     Facts, Line, NodeFacts, PlaceFacts, PortFacts, Reading, Unasked, Verdict, What, judge,
 };
-use proximity_store::records::HostRecord;
+use proximity_domain::site::Site;
+use proximity_store::error::StoreError;
+use proximity_store::records::{AppRecord, HostRecord};
+use proximity_store::views::AppFilter;
 
 use super::create_app::{CreateApp, Seen, bridge_of, invalid_name, no_node, upstream};
 use super::deadline::{Deadline, no_time};
@@ -19,7 +22,7 @@ use super::ports::RangeView;
 use crate::engine::Engine;
 use crate::error::{ADDRESS_HINT, EngineError, TOO_NARROW_HINT, no_place_row};
 use crate::nodes::Promises;
-use crate::store_errors::ports_hint;
+use crate::store_errors::{ports_hint, store_row};
 
 /// What a deploy would find now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +57,13 @@ impl Engine {
         let deadline = Deadline::of_request();
         let hostname = request.hostname.parse::<Hostname>();
         let hostname = hostname.map_err(|e| invalid_name(&e))?;
+        if request.site.is_some() {
+            self.refuse_without_names()?;
+        }
         let mut wanted = self.wanted(&request)?;
         let hosts = self.candidate_hosts(request.host.as_deref()).await?;
         let taken = self.store().app_by_hostname(hostname.as_str()).await?;
+        let site = self.site_facts(&hostname, request.site.as_ref()).await?;
         let seen = self.see_all(&hosts, &wanted, request.node.as_deref()).await;
         let promised = Promises::read(self.store()).await?;
         wanted.need.apart_from = self.places_of(&request.apart_from).await?;
@@ -80,6 +87,7 @@ impl Engine {
         let facts = Facts {
             hostname,
             taken: taken.is_some(),
+            site,
             need: wanted.need,
             network: request.network.clone(),
             unasked: unasked(&seen.out),
@@ -99,6 +107,36 @@ impl Engine {
             place,
             lines: lines.collect(),
         })
+    }
+
+    /// The host name of the site that is asked for, and whether another app is led to under it.
+    async fn site_facts(
+        &self,
+        hostname: &Hostname,
+        site: Option<&Site>,
+    ) -> Result<Option<(SiteName, bool)>, EngineError> {
+        let Some(site) = site else {
+            return Ok(None);
+        };
+        let has_it = |app: &AppRecord| {
+            let of = app.site.as_ref();
+            app.hostname != *hostname && of.is_some_and(|of| of.site.name == site.name)
+        };
+        for page in 1.. {
+            let filter = AppFilter {
+                page,
+                per_page: AppFilter::MAX_PER_PAGE,
+                ..AppFilter::default()
+            };
+            let (apps, _) = self.store().apps(filter).await?;
+            if apps.iter().any(has_it) {
+                return Ok(Some((site.name.clone(), true)));
+            }
+            if apps.is_empty() {
+                break;
+            }
+        }
+        Ok(Some((site.name.clone(), false)))
     }
 
     /// What only the place that was chosen is asked; of addresses the record is asked by the caller.
@@ -168,6 +206,15 @@ fn port_facts(view: RangeView) -> PortFacts {
     }
 }
 
+/// What the store says of a host name that another app is led to under.
+fn site_taken(facts: &Facts) -> StoreError {
+    let name = facts.site.as_ref().map(|(name, _)| name.to_string());
+    StoreError::Exists {
+        what: "host name",
+        id: name.unwrap_or_default(),
+    }
+}
+
 /// The next step of the refusal that a deploy would get for this line.
 fn hint(line: &Line, facts: &Facts, out: &[(&HostRecord, EngineError)]) -> String {
     let Some(code) = line.code.filter(|_| line.verdict != Verdict::Ok) else {
@@ -179,6 +226,7 @@ fn hint(line: &Line, facts: &Facts, out: &[(&HostRecord, EngineError)]) -> Strin
         What::InternalPorts => ports_hint(facts.internal.resting > 0).to_owned(),
         What::Rights => TOO_NARROW_HINT.to_owned(),
         What::Address => ADDRESS_HINT.to_owned(),
+        What::Site => store_row(&site_taken(facts)).hint.to_owned(),
         What::Host => {
             let is_it = |(host, _): &&(&HostRecord, EngineError)| {
                 line.place.as_deref() == Some(host.label.as_str())

@@ -1,6 +1,7 @@
 //! Apps under host names: on record, at the ingress, and in their URL.
 
 use proximity_domain::operation::OperationState;
+use proximity_domain::preflight::{Verdict, What};
 use proximity_domain::site::Site;
 use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::route_sweep::sweep;
@@ -148,6 +149,17 @@ async fn an_app_is_deployed_under_a_host_name_that_no_other_has() {
     assert_eq!(route.name, led);
     sweep(&w.engine).await.unwrap();
     assert_eq!(now_is(&w, &app).await.shown_url(), Some(BLOG));
+    let found = w.engine.preflight(request("other")).await.unwrap();
+    let line = found
+        .lines
+        .iter()
+        .find(|line| line.line.what == What::Site);
+    let line = line.unwrap();
+    assert_eq!(
+        (line.line.verdict, line.line.code),
+        (Verdict::Stop, Some("exists"))
+    );
+    assert!(!found.deployable && !line.hint.is_empty(), "{found:?}");
     let taken = w.engine.create_app(&w.actor, request("other")).await;
     assert_eq!(taken.unwrap_err().code(), "exists");
     assert!(w.store.app_by_hostname("other").await.unwrap().is_none());
@@ -204,6 +216,8 @@ async fn where_nothing_leads_under_names_none_is_taken() {
         site: Some(site("blog.example.org")),
         ..CreateApp::default()
     };
+    let refused = w.engine.preflight(request.clone()).await;
+    assert_eq!(refused.unwrap_err().code(), "invalid_value");
     let refused = w.engine.create_app(&w.actor, request).await;
     assert_eq!(refused.unwrap_err().code(), "invalid_value");
     // One that is on record from before leads nowhere, and troubles nobody.
