@@ -3,7 +3,7 @@
 use proximity_store::Trouble;
 use proximity_store::error::StoreError;
 
-use crate::error::{ErrorKind, ErrorRow, row};
+use crate::error::{ADDRESS_HINT, ErrorKind, ErrorRow, row};
 
 /// What helps when no port is left to give out. Ending a rest would be no help where none rests.
 pub(crate) fn ports_hint(some_rest: bool) -> &'static str {
@@ -67,6 +67,9 @@ pub(crate) fn store_row(error: &StoreError) -> ErrorRow {
             K::Conflict,
             "send a new key with a new request, and the old one only with the very same request",
         ),
+        StoreError::Exists {
+            what: "address", ..
+        } => row("address_taken", K::Conflict, ADDRESS_HINT),
         StoreError::Exists { .. } => row("exists", K::Conflict, "choose another name"),
         StoreError::HostInUse { .. } => row(
             "host_in_use",

@@ -8,6 +8,7 @@ use proximity_domain::time::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+use crate::addresses::refuse_given;
 use crate::apps::{environment_place, live_app, live_or_archived, not_live};
 use crate::effects::NewEvent;
 use crate::error::StoreError;
@@ -29,8 +30,9 @@ impl Store {
     /// then nothing is written, and the record's id differs from `app.id`.
     ///
     /// # Errors
-    /// [`StoreError::HostnameTaken`], [`StoreError::PortsExhausted`]; [`StoreError::Exists`] if another app has its site;
-    /// [`StoreError::NotFound`] if the host is not there; [`StoreError::IllegalTransition`] if `operation` is no deploy of this app.
+    /// [`StoreError::HostnameTaken`], [`StoreError::PortsExhausted`]; [`StoreError::Exists`] if another app has its site
+    /// or an address that its deploy gives by hand; [`StoreError::NotFound`] if the host is not there;
+    /// [`StoreError::IllegalTransition`] if `operation` is no deploy of this app.
     pub async fn create_app(
         &self,
         app: NewApp,
@@ -55,6 +57,7 @@ impl Store {
                 return live_or_archived(tx, first).await;
             }
             refuse(tx, &app).await?;
+            refuse_given(tx, &app, &operation).await?;
             refuse_beyond_queue(tx).await?;
             insert(tx, &shared.sealer, &app, AppClass::Native, now).await?;
             let pair = ports::take(tx, shared, app.id, now).await?;

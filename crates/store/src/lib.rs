@@ -2,6 +2,7 @@
 //!
 //! [`Store`] writes, [`Reader`] reads; every method is one transaction, named after what it commits.
 
+mod addresses;
 mod adoptions;
 pub mod alarms;
 pub mod applies;

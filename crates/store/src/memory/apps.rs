@@ -52,6 +52,9 @@ impl State {
         now: Timestamp,
     ) -> Result<AppRecord, StoreError> {
         self.refuse_new(&app)?;
+        if class == AppClass::Native {
+            self.refuse_given(&app, operation)?;
+        }
         self.refuse_beyond_queue()?;
         let id = app.id;
         if self.apps.contains_key(&id) {

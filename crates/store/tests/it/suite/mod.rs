@@ -3,6 +3,7 @@
 //! A backend runs all of it with `contract!(its maker)`; see `contract_sqlite.rs`.
 
 pub mod acts;
+pub mod addresses;
 pub mod adoptions;
 pub mod alarms;
 pub mod applies;
@@ -53,6 +54,7 @@ macro_rules! with_cases {
                 are_promised_while_they_are_made;
             adoptions: are_recorded_with_their_guest, hold_their_number_once, leave_a_record_that_outlives_them,
                 that_are_cancelled_leave_nothing, are_exposed_and_hidden_by_a_person, and_native_apps_are_kept_apart;
+            addresses: given_by_hand_are_of_one_live_app;
             sites: are_kept_with_what_was_fetched, are_there_from_the_beginning, have_a_name_alone,
                 go_with_their_app, are_fetched_anew_after_a_change;
             ports: the_longest_free_is_taken, of_an_orphan_rest, exhaustion_is_counted, rest_ends_when_a_person_says_so,
