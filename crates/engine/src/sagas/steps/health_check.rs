@@ -168,6 +168,20 @@ pub(crate) async fn taken(cx: &Cx, addresses: &[SocketAddr], timeout_ms: u64) ->
     Verdict::Healthy { status: None }
 }
 
+/// Whether there is a page at all: what it has to be, the check does not say.
+pub(crate) async fn answers(cx: &Cx, target: SocketAddr, timeout_ms: u64) -> Verdict {
+    let probe = &cx.engine.inner.parts.probe;
+    match probe.http_get(target, "/", timeout_ms).await {
+        Err(why) => Verdict::Not(why),
+        Ok(answer) if answer.status >= 500 => {
+            Verdict::Not(format!("its page has status {}", answer.status))
+        }
+        Ok(answer) => Verdict::Healthy {
+            status: Some(answer.status),
+        },
+    }
+}
+
 async fn page(cx: &Cx, target: SocketAddr, check: &HttpCheck, timeout_ms: u64) -> Verdict {
     let probe = &cx.engine.inner.parts.probe;
     match probe.http_get(target, &check.path, timeout_ms).await {

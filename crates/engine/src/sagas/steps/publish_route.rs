@@ -10,10 +10,10 @@ use proximity_domain::saga::StepRecord;
 use proximity_store::effects::Effects;
 use serde_json::{Value, json};
 
-use super::health_check::{Verdict, recipe, taken, verdict};
+use super::health_check::{Verdict, answers, recipe, taken, verdict};
 use super::wait_network::address_of;
 use super::withdraw_route::{ingress_failure, withdraw};
-use crate::catalog::Check;
+use crate::catalog::{Check, Protocol};
 use crate::route_sweep::wanted_site;
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
 use crate::seams::{IngressError, RouteSpec};
@@ -107,12 +107,14 @@ async fn publish_at(cx: &Cx, guest: &NativeGuest, address: Option<IpAddr>) -> St
         }
     }
     let gateway = SocketAddr::new(cx.limits().gateway_address, ports.public);
-    fetch_through(cx, target, gateway).await?;
-    Ok(format!(
-        "http://{}:{}/",
-        cx.limits().public_host,
-        ports.public
-    ))
+    let entry = cx.engine.catalog().get(&cx.app.catalog_id);
+    let spoken = entry.map_or(Protocol::Http, |entry| entry.protocol);
+    fetch_through(cx, spoken, target, gateway).await?;
+    let place = format!("{}:{}", cx.limits().public_host, ports.public);
+    Ok(match spoken {
+        Protocol::Http => format!("http://{place}/"),
+        Protocol::Tcp => format!("tcp://{place}"),
+    })
 }
 
 /// Closes what we once opened on these ports for apps that are on no record: they are newer than a record that was brought
@@ -140,17 +142,22 @@ async fn clear_the_way(cx: &Cx, ports: PortPair) -> StepResult<bool> {
     Ok(cleared)
 }
 
-/// The app's page through its public port, where the check is of a page of that port; otherwise a connection, which is looked for at
-/// the app itself first: the gateway takes one before it knows whether it leads anywhere.
-async fn fetch_through(cx: &Cx, target: SocketAddr, gateway: SocketAddr) -> StepResult<()> {
+/// Through the app's public port: the page of its check, where that is of this port; else any page, or a connection where no pages are
+/// spoken. That is looked for at the app itself first: the gateway takes one before it knows whether it leads anywhere.
+async fn fetch_through(
+    cx: &Cx,
+    spoken: Protocol,
+    target: SocketAddr,
+    gateway: SocketAddr,
+) -> StepResult<()> {
     let recipe = recipe(cx).await?;
-    let told = match &recipe.health.check {
-        Check::Http(http) if http.port == recipe.port => {
+    let timeout_ms = recipe.health.timeout_ms;
+    let told = match (&recipe.health.check, spoken) {
+        (Check::Http(http), _) if http.port == recipe.port => {
             verdict(cx, gateway, &recipe.health).await
         }
-        Check::Http(_) | Check::Tcp(_) | Check::Exec(_) => {
-            taken(cx, &[target, gateway], recipe.health.timeout_ms).await
-        }
+        (_, Protocol::Http) => answers(cx, gateway, timeout_ms).await,
+        (_, Protocol::Tcp) => taken(cx, &[target, gateway], timeout_ms).await,
     };
     match told {
         Verdict::Healthy { .. } => Ok(()),

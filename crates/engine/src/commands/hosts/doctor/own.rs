@@ -41,7 +41,8 @@ impl Engine {
 fn of_caddy(looked: Option<&Result<Vec<RouteView>, IngressError>>) -> Option<Finding> {
     let (code, what, next) = match looked? {
         Ok(routes) => {
-            let named = routes.iter().filter(|route| route.name != LedName::Nobody);
+            let leads = |route: &&RouteView| matches!(route.name, LedName::As { .. });
+            let named = routes.iter().filter(leads);
             let what = format!(
                 "it answers; host names that lead to apps: {}",
                 named.count()
