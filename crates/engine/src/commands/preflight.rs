@@ -149,7 +149,7 @@ impl Engine {
     ) -> PlaceFacts {
         let mut attached = host.clone();
         attached.bridge = bridge_of(host, network).clone();
-        let rights = to_make(self, &attached, node, deadline).await;
+        let rights = to_make(self, &attached, node, network.vlan, deadline).await;
         PlaceFacts {
             rights: rights.map_err(|e| e.to_string()),
             name_servers: self.name_servers(host, node, deadline).await,

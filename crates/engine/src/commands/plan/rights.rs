@@ -86,7 +86,8 @@ pub(super) async fn look(
     }
 }
 
-/// What the tokens of this host hold of what it needs to make and start a container of ours on this node.
+/// What the tokens of this host hold of what it needs to make and start a container of ours on this node, in this VLAN of the
+/// host entry's bridge.
 ///
 /// # Errors
 /// It could not be read, or not in time.
@@ -94,12 +95,14 @@ pub(in crate::commands) async fn to_make(
     engine: &Engine,
     host: &HostRecord,
     node: &NodeName,
+    vlan: Option<u16>,
     deadline: Deadline,
 ) -> Result<RightsFacts, EngineError> {
     let spot = Spot {
         class: AppClass::Native,
         vmid: None,
         node: Some(node),
+        vlan,
     };
     let wishes = needed_for(MAKES.to_vec(), &spot, host);
     let asked: BTreeSet<Asked> = wishes.iter().map(|wish| wish.asked.clone()).collect();
@@ -142,6 +145,8 @@ struct Spot<'c> {
     class: AppClass,
     vmid: Option<Vmid>,
     node: Option<&'c NodeName>,
+    /// A VLAN of the bridge: who may use it is asked in place of the whole bridge.
+    vlan: Option<u16>,
 }
 
 impl<'c> Spot<'c> {
@@ -150,6 +155,7 @@ impl<'c> Spot<'c> {
             class: change.class,
             vmid: change.place.vmid,
             node: change.place.node.as_ref(),
+            vlan: None,
         }
     }
 }
@@ -254,7 +260,13 @@ fn path(scope: Scope, spot: &Spot<'_>, host: &HostRecord) -> Option<String> {
         }
         Scope::Storage => Some(format!("/storage/{}", host.storage)),
         Scope::TemplateStorage => Some(format!("/storage/{}", host.template_storage)),
-        Scope::Bridge => Some(format!("/sdn/zones/localnetwork/{}", host.bridge)),
+        Scope::Bridge => {
+            let bridge = format!("/sdn/zones/localnetwork/{}", host.bridge);
+            Some(match spot.vlan {
+                Some(vlan) => format!("{bridge}/{vlan}"),
+                None => bridge,
+            })
+        }
         Scope::Node => spot.node.map(|node| format!("/nodes/{node}")),
         Scope::BackupStorage => None,
     }
