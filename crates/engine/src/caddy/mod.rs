@@ -206,7 +206,7 @@ impl Ingress for CaddyIngress {
             false => format!(
                 "{} does not answer for it: {}",
                 self.door.address,
-                reason(&e)
+                steady(&reason(&e))
             ),
         })?;
         let status = answer.status();
@@ -261,6 +261,12 @@ impl Door {
     }
 }
 
+/// Why a certificate was not taken, without the time of day that rustls says with it: what is the same is written down once.
+fn steady(why: &str) -> &str {
+    why.split_once(": verification time")
+        .map_or(why, |(what, _)| what)
+}
+
 /// Whether a redirect leads to the same site over TLS. Caddy itself answers so wherever it takes requests without TLS for a name that
 /// it has a certificate for, and the app was not asked.
 fn is_to_https(site: &Site, location: Option<&str>) -> bool {
@@ -281,6 +287,17 @@ fn authorities(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, CaddyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_the_same_from_one_try_to_the_next() {
+        let expired = "invalid peer certificate: certificate expired: verification time 1764410000 (UNIX), but certificate is not \
+                       valid after 1764400000 (10000 seconds ago)";
+        assert_eq!(
+            steady(expired),
+            "invalid peer certificate: certificate expired"
+        );
+        assert_eq!(steady("Connection refused"), "Connection refused");
+    }
 
     #[test]
     fn a_redirect_to_tls_is_no_answer_of_the_app() {
