@@ -275,6 +275,17 @@ impl EngineError {
                 };
                 BTreeMap::from([(field.to_owned(), self.to_string())])
             }
+            // Another deploy was first with it.
+            Self::Store(StoreError::Exists {
+                what: "address",
+                id,
+            }) => {
+                let field = match id.contains(':') {
+                    true => "network.ipv6",
+                    false => "network.ipv4",
+                };
+                BTreeMap::from([(field.to_owned(), self.to_string())])
+            }
             Self::Manifests { fields } => fields.clone(),
             Self::NotApplied(refusal) => refusal.fields(),
             Self::Refused(Refusal::OutOfRange { .. } | Refusal::TemplateMissing { .. })

@@ -1,9 +1,11 @@
 //! `POST /api/apps/`: authorise, look at capacity, ask the domain, commit once.
 
+use std::collections::HashMap;
+
 use futures::future::join_all;
 use proximity_domain::create::{self, Refusal, ResourceRequest};
 use proximity_domain::failure::Failure;
-use proximity_domain::ids::{AppId, OperationId};
+use proximity_domain::ids::{AppId, HostId, OperationId};
 use proximity_domain::names::{BadName, BridgeName, CatalogId, HostLabel, Hostname, NodeName};
 use proximity_domain::network::{self, Holder, Network};
 use proximity_domain::operation::OperationKind;
@@ -80,12 +82,14 @@ impl Engine {
             }
         }
         let seen = self.see_all(&hosts, &wanted, request.node.as_deref()).await;
+        // Of two that are given one address at the same time the store refuses the later one.
+        let mut conflicts = self.address_conflicts(&hostname, &request.network).await?;
         let placing = self.inner.placing.lock().await;
         let promised = Promises::read(self.store()).await?;
         wanted.need.apart_from = self.places_of(&request.apart_from).await?;
         let seen = Seen::of(&hosts, seen, &promised, &request);
         let (host, node) = choose(seen, &wanted.need, request.node.as_deref())?;
-        if let Some(taken) = self.address_conflict(host, &hostname, &request.network).await? {
+        if let Some(taken) = conflicts.remove(&host.id) {
             return Err(Refusal::AddressTaken(taken).into());
         }
         let Wanted {
@@ -184,19 +188,19 @@ impl Engine {
         Ok(places)
     }
 
-    /// Whether an address that this network gives by hand is that of another app on the host: one that was asked for at its
-    /// deploy, or one that its container showed when it was looked at last. Only the record is asked, and only where an address
-    /// is given; of others than apps nothing is known. An app of the same host name is none of them: it is the one that the same
-    /// request made before, or the name is taken, which the store says.
-    pub(super) async fn address_conflict(
+    /// Which address that this network gives by hand is that of another app, by host entry: one that was asked for at its deploy, or
+    /// one that its container showed when it was looked at last. Only the record is asked, and only where an address is given; of
+    /// others than apps nothing is known. An app of the same host name is none of them: it is the one that the same request made
+    /// before, or the name is taken, which the store says.
+    pub(super) async fn address_conflicts(
         &self,
-        host: &HostRecord,
         hostname: &Hostname,
         wanted: &Network,
-    ) -> Result<Option<network::Conflict>, EngineError> {
+    ) -> Result<HashMap<HostId, network::Conflict>, EngineError> {
         let given = wanted.given();
+        let mut conflicts = HashMap::new();
         if given.is_empty() {
-            return Ok(None);
+            return Ok(conflicts);
         }
         for page in 1.. {
             let filter = AppFilter {
@@ -208,15 +212,14 @@ impl Engine {
             if apps.is_empty() {
                 break;
             }
-            let is_other = |app: &AppRecord| app.host == host.id && app.hostname != *hostname;
-            for app in apps.into_iter().filter(is_other) {
+            for app in apps.into_iter().filter(|app| app.hostname != *hostname) {
                 let holder = self.holder(&app).await?;
                 if let Some(taken) = network::conflict(&given, &[holder]) {
-                    return Ok(Some(taken));
+                    conflicts.entry(app.host).or_insert(taken);
                 }
             }
         }
-        Ok(None)
+        Ok(conflicts)
     }
 
     /// The addresses that an app was given, and those that its containers show.

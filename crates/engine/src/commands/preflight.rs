@@ -78,7 +78,8 @@ impl Engine {
         let at_place = match at {
             Some((host, node)) => {
                 let network = &request.network;
-                let conflict = self.address_conflict(host, &hostname, network).await?;
+                let mut conflicts = self.address_conflicts(&hostname, network).await?;
+                let conflict = conflicts.remove(&host.id);
                 let read = self.at_place(host, &node.node, network, deadline).await;
                 Some(PlaceFacts { conflict, ..read })
             }

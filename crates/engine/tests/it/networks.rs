@@ -13,7 +13,7 @@ use proximity_pve::guest::ssh::generate_keypair;
 use proximity_pve::property::PropertyString;
 use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::{Access, Bridge};
-use proximity_store::records::AppRecord;
+use proximity_store::records::{AppRecord, RequestKey};
 use proximity_testkit::world::TestWorld;
 use serde_json::Value;
 
@@ -167,6 +167,37 @@ async fn an_address_that_another_app_was_given_or_shows_is_refused() {
         .await;
     assert!(free.unwrap().deployable);
     deployed(&w, beacon("db-1", given("192.0.2.11"))).await;
+}
+
+#[tokio::test]
+async fn an_address_is_given_once_however_many_ask_for_it_at_the_same_time() {
+    let w = world().await;
+    let ask = |hostname: &str| {
+        let request = beacon(hostname, given("192.0.2.10"));
+        w.engine.create_app(&w.actor, request)
+    };
+    let refused = match tokio::join!(ask("web"), ask("db-1")) {
+        (Ok(_), Err(refused)) | (Err(refused), Ok(_)) => refused,
+        both => panic!("{both:?}"),
+    };
+    assert_eq!(refused.code(), "address_taken");
+    assert!(refused.fields().contains_key("network.ipv4"), "{refused}");
+    assert!(refused.hint().contains("proximity addresses"), "{refused:?}");
+    assert_eq!(w.store.ports().await.unwrap().held.len(), 1);
+}
+
+/// A repeated request is the app that it made before, and no conflict with itself.
+#[tokio::test]
+async fn a_repeated_request_gives_the_app_that_has_its_address() {
+    let w = world().await;
+    let mut request = beacon("web", given("192.0.2.10"));
+    request.key = Some(RequestKey {
+        key: "once".to_owned(),
+        fingerprint: "f".to_owned(),
+    });
+    let first = w.engine.create_app(&w.actor, request.clone()).await.unwrap();
+    let again = w.engine.create_app(&w.actor, request).await.unwrap();
+    assert_eq!(again.id, first.id);
 }
 
 /// What Proxmox VE is sent are the keys alone, one a line; what is none is refused before anything is made.
