@@ -160,7 +160,9 @@ fn ipv4(asked: Option<&str>, gateway: Option<&str>) -> Result<Ipv4, BadNetwork> 
     };
     let rule = "must be dhcp, or an address with its prefix, e.g. 192.0.2.10/24";
     let (address, prefix) = split::<Ipv4Addr>(text, 32).ok_or_else(|| bad("ipv4", rule))?;
-    if address.is_unspecified() || address.is_loopback() || address.is_multicast() {
+    // One of its link alone, or of nobody, leads nobody to it.
+    let is_nobodys = address.is_unspecified() || address.is_loopback() || address.is_multicast();
+    if is_nobodys || address.is_link_local() || address.is_broadcast() {
         return Err(bad("ipv4", "no container can have this address"));
     }
     let bits = u32::from(address);
@@ -200,7 +202,10 @@ fn ipv6(asked: Option<&str>, gateway: Option<&str>) -> Result<Ipv6, BadNetwork> 
     let rule = "must be none, auto, dhcp, or an address with its prefix, e.g. 2001:db8::10/64";
     let text = asked.unwrap_or_default();
     let (address, prefix) = split::<Ipv6Addr>(text, 128).ok_or_else(|| bad("ipv6", rule))?;
-    if address.is_unspecified() || address.is_loopback() || address.is_multicast() {
+    let is_nobodys = address.is_unspecified() || address.is_loopback() || address.is_multicast();
+    // An IPv4 address in the clothes of an IPv6 one would be compared as another one.
+    let is_clothed = address.to_ipv4_mapped().is_some();
+    if is_nobodys || is_clothed || address.is_unicast_link_local() {
         return Err(bad("ipv6", "no container can have this address"));
     }
     let gateway = gateway.map(|text| -> Result<Ipv6Addr, BadNetwork> {

@@ -1,8 +1,14 @@
 //! An OS template that is missing is downloaded by the deploy that needs it, once, and only where that is wanted.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use proximity_domain::operation::OperationState;
 use proximity_domain::preflight::{Verdict, What};
+use proximity_domain::retry::RetryPolicy;
 use proximity_engine::commands::{ChangeHost, CreateApp};
+use proximity_engine::engine::EngineLimits;
+use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::{Access, Template};
 use proximity_store::records::AppRecord;
 use proximity_testkit::pve::Pve;
@@ -14,8 +20,13 @@ const FETCH: &str = "POST /nodes/pve2/aplinfo";
 
 /// Two nodes, of which the first alone has the template.
 async fn world() -> TestWorld {
+    world_with(EngineLimits::default()).await
+}
+
+async fn world_with(limits: EngineLimits) -> TestWorld {
     let w = TestWorld::start_of(WorldParts {
         clusters: vec![Pve::cluster(0, &["pve1", "pve2"], Access::Full)],
+        limits,
         ..WorldParts::default()
     })
     .await
@@ -119,6 +130,31 @@ async fn the_pre_flight_says_that_it_is_downloaded_first_or_is_missing() {
     let refused = w.engine.create_app(&w.actor, on(Some("pve2"), "web")).await;
     assert_eq!(refused.unwrap_err().code(), "template_missing");
     assert_eq!(fetched(&w), 0);
+}
+
+/// Nobody knows whether it was sent: the next try looks, and no person has to.
+#[tokio::test]
+async fn a_download_whose_answer_is_lost_is_looked_for_again() {
+    let limits = EngineLimits {
+        retry: RetryPolicy {
+            first_ms: 10,
+            ..RetryPolicy::DEFAULT
+        },
+        ..EngineLimits::default()
+    };
+    let w = world_with(limits).await;
+    let is_lost = AtomicBool::new(false);
+    let loses = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        let is_it = request.method == Method::Post && request.path.ends_with("/aplinfo");
+        if is_it && !is_lost.swap(true, Ordering::Relaxed) {
+            return Err(TransportError::MaybeApplied("no answer".to_owned()));
+        }
+        answer
+    };
+    w.pve.distort(Some(Arc::new(loses)));
+    let app = ask(&w, on(Some("pve2"), "web")).await;
+    assert_eq!(end_of(&w, &app).await, OperationState::Succeeded);
+    assert_eq!(fetched(&w), 1, "{:?}", w.pve.changes());
 }
 
 /// What PVE's task said is the reason, and nothing is left of the deploy.

@@ -28,7 +28,7 @@ pub(super) async fn fetch(cx: &Cx, file: &str, volume: &str) -> StepResult<()> {
         return Ok(());
     }
     if let Some(upid) = under_way(cx, node, file).await? {
-        cx.await_task(DOING, &upid).await?;
+        cx.await_task(DOING, &upid).await.map_err(looked_for_again)?;
         if is_there(cx, node, volume).await? {
             return Ok(());
         }
@@ -38,7 +38,8 @@ pub(super) async fn fetch(cx: &Cx, file: &str, volume: &str) -> StepResult<()> {
         host.template_storage
     );
     cx.say(LogLevel::Info, text).await?;
-    let outcome = cx.fetch_template(&guest.place, file).await?;
+    let outcome = cx.fetch_template(&guest.place, file).await;
+    let outcome = outcome.map_err(looked_for_again)?;
     if let Some(failure) = Cx::task_failed(DOING, &outcome) {
         return Err(not_fetched(&failure.message));
     }
@@ -69,6 +70,15 @@ async fn under_way(cx: &Cx, node: &NodeName, file: &str) -> StepResult<Option<Up
     let running = tasks.into_iter().filter(TaskRow::is_running);
     let mut ids = running.map(|task| task.upid);
     Ok(ids.find(|upid| upid.kind() == TASK && upid.id() == file))
+}
+
+/// A download whose answer or end is not known needs no person: the next try looks for the volume and for the task, and one that is
+/// sent twice is downloaded once.
+fn looked_for_again(error: StepError) -> StepError {
+    match error {
+        StepError::Uncertain(failure) => StepError::Transient(failure),
+        other => other,
+    }
 }
 
 fn not_fetched(why: &str) -> StepError {
