@@ -121,8 +121,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         if let Some(model) = self.model() {
             let spec_hash = |spec: Option<&DesiredSpec>| self.spec_hash(spec);
-            return model
-                .write(|state| state.end_change(fence, position, (&how, &spec_hash), now));
+            return model.write(|state| state.end_change(fence, position, (&how, &spec_hash), now));
         }
         let sealer = &self.shared.sealer;
         self.write(async |tx| {

@@ -215,7 +215,10 @@ fn resolve_unit(unit: &UnitFileStep, names: &Arc<Names>) -> Result<ResolvedFile,
         .map(|argument| template::render(argument, Escape::Plain, Arc::clone(names)))
         .collect();
     let exec = exec.map_err(failed)?;
-    if exec.iter().any(|argument| argument.contains(char::is_control)) {
+    if exec
+        .iter()
+        .any(|argument| argument.contains(char::is_control))
+    {
         return Err(failed("exec prints control characters".to_owned()));
     }
     let text = unit::text_of(unit, &exec);

@@ -38,8 +38,7 @@ const LOOKED_BACK: u32 = 50;
 /// moments on record are of a clock that may have been set.
 const UNTOLD: &str = "it was not verified since the server started, and no task of ours on record tells what came after that";
 /// And of one whose number was missing from a list before the server started: perhaps long before it was verified last.
-const MISSED_ONCE: &str =
-    "its number was missing from a list before the server started, and nothing tells whether it was verified after that";
+const MISSED_ONCE: &str = "its number was missing from a list before the server started, and nothing tells whether it was verified after that";
 /// Reading the tasks of others takes this.
 const AUDIT: &str = "Sys.Audit";
 

@@ -112,7 +112,9 @@ async fn a_port_that_takes_connections_is_an_app_that_works() {
     assert_eq!(seen(&w, &ended).await, serde_json::json!({"attempts": 1}));
     let app = w.store.app(app.id).await.unwrap().unwrap();
     assert!(
-        app.url.as_ref().is_some_and(|url| url.starts_with("tcp://")),
+        app.url
+            .as_ref()
+            .is_some_and(|url| url.starts_with("tcp://")),
         "no page was fetched: {app:?}"
     );
 }

@@ -182,7 +182,10 @@ async fn an_address_is_given_once_however_many_ask_for_it_at_the_same_time() {
     };
     assert_eq!(refused.code(), "address_taken");
     assert!(refused.fields().contains_key("network.ipv4"), "{refused}");
-    assert!(refused.hint().contains("proximity addresses"), "{refused:?}");
+    assert!(
+        refused.hint().contains("proximity addresses"),
+        "{refused:?}"
+    );
     assert_eq!(w.store.ports().await.unwrap().held.len(), 1);
 }
 
@@ -195,7 +198,11 @@ async fn a_repeated_request_gives_the_app_that_has_its_address() {
         key: "once".to_owned(),
         fingerprint: "f".to_owned(),
     });
-    let first = w.engine.create_app(&w.actor, request.clone()).await.unwrap();
+    let first = w
+        .engine
+        .create_app(&w.actor, request.clone())
+        .await
+        .unwrap();
     let again = w.engine.create_app(&w.actor, request).await.unwrap();
     assert_eq!(again.id, first.id);
 }

@@ -311,7 +311,7 @@ async fn pve_knows_every_request_and_every_parameter() {
             );
         }
     }
-    assert_eq!(methods.len(), 75, "{methods:#?}");
+    assert_eq!(methods.len(), 76, "{methods:#?}");
 }
 
 /// What a request may hold of what would harm elsewhere.

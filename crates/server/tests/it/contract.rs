@@ -485,7 +485,7 @@ async fn passes_and_archive(live: &Live) {
 /// A body that the operation takes.
 fn body_for(method: &str, path: &str) -> String {
     match path {
-        "/api/apps/" if method == "POST" => APP.to_owned(),
+        "/api/apps/" | "/api/apps/preflight" if method == "POST" => APP.to_owned(),
         "/api/apps/web/action" => action("stop"),
         "/api/apps/web" | "/api/apps/web/preview" if method != "GET" => "{}".to_owned(),
         "/api/proxmox/hosts" | "/api/proxmox/hosts/probe" if method == "POST" => HOST.to_owned(),

@@ -17,9 +17,7 @@ use crate::applies::{
     NewApply, OpenChange, STARTED, STOPPED, became, begun, details, no_apply, no_documents,
     no_plan, over, overlap, planned, put_in, standing, stands, started, stops,
 };
-use crate::apply_changes::{
-    SpecHash, end_of, no_change, refuse_stopping, refuse_unless, whole,
-};
+use crate::apply_changes::{SpecHash, end_of, no_change, refuse_stopping, refuse_unless, whole};
 use crate::apply_claims::lost;
 use crate::error::StoreError;
 use crate::journal::{Act, MAX_ROWS};

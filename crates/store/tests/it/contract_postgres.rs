@@ -385,6 +385,8 @@ const BEFORE_THE_CHAIN: &str = "DROP FUNCTION touch_app() CASCADE; \
      DROP TABLE plans, snapshots, resources, apply_changes, applies, desired, desired_drifts, secrets, sources, touched_apps, \
      rejected_revisions; \
      ALTER TABLE operations DROP COLUMN input_sealed; \
+     ALTER TABLE apps DROP COLUMN site_name CASCADE, DROP COLUMN site_cert_file CASCADE, DROP COLUMN site_key_file CASCADE, \
+     DROP COLUMN site_url CASCADE, DROP COLUMN site_trouble CASCADE; \
      DROP TRIGGER audit_is_not_altered ON audit; \
      UPDATE audit SET seq = NULL WHERE seq = (SELECT MAX(seq) FROM audit); \
      ALTER TABLE audit DROP COLUMN link; \

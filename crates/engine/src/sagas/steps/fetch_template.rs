@@ -28,7 +28,9 @@ pub(super) async fn fetch(cx: &Cx, file: &str, volume: &str) -> StepResult<()> {
         return Ok(());
     }
     if let Some(upid) = under_way(cx, node, file).await? {
-        cx.await_task(DOING, &upid).await.map_err(looked_for_again)?;
+        cx.await_task(DOING, &upid)
+            .await
+            .map_err(looked_for_again)?;
         if is_there(cx, node, volume).await? {
             return Ok(());
         }

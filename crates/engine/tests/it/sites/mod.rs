@@ -150,10 +150,7 @@ async fn an_app_is_deployed_under_a_host_name_that_no_other_has() {
     sweep(&w.engine).await.unwrap();
     assert_eq!(now_is(&w, &app).await.shown_url(), Some(BLOG));
     let found = w.engine.preflight(request("other")).await.unwrap();
-    let line = found
-        .lines
-        .iter()
-        .find(|line| line.line.what == What::Site);
+    let line = found.lines.iter().find(|line| line.line.what == What::Site);
     let line = line.unwrap();
     assert_eq!(
         (line.line.verdict, line.line.code),

@@ -72,11 +72,7 @@ pub async fn are_told_once_and_are_of_one_content(make: &impl Make) {
     assert_eq!(by_a_source.await.unwrap().len(), 1);
     // Other content takes the place of what the same has rejected before.
     assert_eq!(rejects(&world, &[content("web", "two")]).await.len(), 1);
-    let expected = [
-        pair("new", "one"),
-        pair("web", "three"),
-        pair("web", "two"),
-    ];
+    let expected = [pair("new", "one"), pair("web", "three"), pair("web", "two")];
     assert_eq!(in_force(&world).await, expected);
     let events = world.events(0, 1_000).await.into_iter();
     let told = events.filter(|event| event.2.kind == EventKind::RevisionRejected);

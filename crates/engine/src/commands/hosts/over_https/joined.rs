@@ -8,6 +8,8 @@ async fn joined_later(world: &World, node: &Node) {
     request.ssh = Some(ssh(node, Some(node.key.private_pem.clone())));
     let mut host = world.engine.add_host(&admin(), request).await.unwrap();
     host.ssh.as_mut().unwrap().nodes.clear();
+    // What is refused for its template is refused for nothing before it.
+    host.fetch_templates = false;
     let at = Timestamp(1_001);
     let store = world.engine.store();
     store.update_host(host, &admin(), at).await.unwrap();
