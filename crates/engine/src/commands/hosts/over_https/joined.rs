@@ -9,7 +9,7 @@ async fn joined_later(world: &World, node: &Node) {
     let mut host = world.engine.add_host(&admin(), request).await.unwrap();
     host.ssh.as_mut().unwrap().nodes.clear();
     // What is refused for its template is refused for nothing before it.
-    host.fetch_templates = false;
+    host.placement.templates_by_hand = true;
     let at = Timestamp(1_001);
     let store = world.engine.store();
     store.update_host(host, &admin(), at).await.unwrap();
