@@ -140,7 +140,7 @@ pub(crate) enum Command {
     /// What can be deployed
     Catalog(CatalogArgs),
     /// Deploy an app from the catalog, and wait until it answers
-    Deploy(DeployArgs),
+    Deploy(Box<DeployArgs>),
     /// List the containers of the clusters that no app has; changes nothing
     Discover(DiscoverArgs),
     /// Take containers over that are there: their state is recorded, and they are not touched

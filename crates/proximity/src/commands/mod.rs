@@ -100,7 +100,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Notify(NotifyCommand::Test(args)) => notify::test(context, args).await,
         Command::Nodes(args) => nodes::run(context, args).await,
         Command::Catalog(args) => catalog::run(context, args).await,
-        Command::Deploy(args) => deploy::run(context, args).await,
+        Command::Deploy(args) => deploy::run(context, *args).await,
         Command::Discover(args) => discover::run(context, args).await,
         Command::Adopt(args) => adopt::run(context, args).await,
         Command::Drift(args) => drift::run(context, args).await,
