@@ -172,7 +172,7 @@ async fn two_that_begin_at_the_same_moment_are_stopped_by_the_mass_brake_togethe
             }
         }
     };
-    s.w.until(is_decided).await.unwrap();
+    Box::pin(s.w.until(is_decided)).await.unwrap();
     let refused = left.into_inner().unwrap();
     let told = ["brake_not_released", "plan_outdated"];
     assert!(told.contains(&refused), "{refused}");
