@@ -12,7 +12,6 @@ use crate::invocation::{Captured, Invocation};
 use crate::ledger::{Outcome, Tally};
 use crate::place::Place;
 
-const PACKAGE: &str = "proximity-pve-emulator";
 const PROGRAM: &str = "conformance";
 /// The recordings that are kept with the sources.
 const KEPT: &str = "fixtures/pve-traces";
@@ -36,8 +35,7 @@ fn built(place: &Place, folder: &Path, deadline: Deadline) -> Result<Invocation>
             "build",
             "--quiet",
             "--locked",
-            "--package",
-            PACKAGE,
+            "--workspace",
             "--example",
             PROGRAM,
         ])

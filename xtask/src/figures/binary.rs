@@ -127,14 +127,14 @@ impl Binary {
     /// Builds it.
     pub(crate) fn build(self, place: &Place, deadline: Deadline) -> Result<()> {
         match self {
-            Self::Plain => cargo_build(place, &PRODUCT, deadline),
+            Self::Plain => build_plain(place, &PRODUCT, deadline),
             Self::Shipped => {
                 Self::NodeHelper.build(place, deadline)?;
                 let helper = Self::NodeHelper.path(place);
                 let build = cargo(&SHIPPED).variable(SHIPPED_HELPER, helper);
                 run(place, build, &SHIPPED, deadline)
             }
-            Self::FastLab => cargo_build(place, &[PRODUCT[0], PRODUCT[1], "--release"], deadline),
+            Self::FastLab => build_fast(place, &SHIPPED[..2], deadline),
             Self::NodeHelper => {
                 if let Some(why) = self.lacks(place, deadline)? {
                     bail!("the helper for the nodes cannot be built: {why}");
@@ -146,9 +146,7 @@ impl Binary {
                 &example("proximity-store", "store-figures"),
                 deadline,
             ),
-            Self::GuestFigures => {
-                cargo_build(place, &example("proximity-pve", "guest-figures"), deadline)
-            }
+            Self::GuestFigures => cargo_build(place, &AS_FOR_TESTS, deadline),
             Self::LabFigures => {
                 let figures = example("proximity-pve-emulator", "lab-figures");
                 build_fast(place, &figures, deadline)
@@ -165,26 +163,23 @@ impl Binary {
             Self::AnswerFigures => {
                 build_fast(place, &example("proximity-pve", "answer-figures"), deadline)
             }
-            Self::Figures => cargo_build(place, &FIGURES, deadline),
+            Self::Figures => build_plain(place, &FIGURES, deadline),
             Self::FastFigures => cargo_build(place, &FAST_FIGURES, deadline),
             Self::Guarded => {
                 let features = ["--features", "bug-switches"];
                 cargo_build(place, &[&FAST_FIGURES[..], &features].concat(), deadline)?;
                 keep(&Self::FastFigures.path(place), &self.path(place))
             }
-            Self::ApiWorld => {
-                let program = ["--package", "proximity-testkit", "--bin", "api-world"];
-                cargo_build(place, &program, deadline)
-            }
+            Self::ApiWorld => build_plain(place, &["--bin", "api-world"], deadline),
             Self::CrashPoints => {
-                let product = [PRODUCT[0], PRODUCT[1], "--features", "crash-points"];
-                cargo_build(place, &product, deadline)?;
+                let features = ["--features", "proximity/crash-points"];
+                build_plain(place, &[&PRODUCT[..], &features].concat(), deadline)?;
                 keep(&Self::Plain.path(place), &self.path(place))?;
-                cargo_build(place, &PRODUCT, deadline)
+                build_plain(place, &PRODUCT, deadline)
             }
             Self::Programs => {
-                let features = ["--features", "crash-points"];
-                cargo_build(place, &[&FIGURES[..], &features].concat(), deadline)?;
+                let features = ["--features", "proximity-testkit/crash-points"];
+                build_plain(place, &[&FIGURES[..], &features].concat(), deadline)?;
                 let built = Self::Figures.path(place);
                 keep(&built, &self.path(place))
             }
@@ -204,21 +199,21 @@ fn keep(built: &Path, kept: &Path) -> Result<()> {
         .with_context(|| format!("keeping {}", built.display()))
 }
 
-/// The product, for cargo.
-const PRODUCT: [&str; 2] = ["--package", "proximity"];
+/// The product among what is not optimised, for cargo.
+const PRODUCT: [&str; 2] = ["--bin", "proximity"];
 
 /// An example of a crate, for cargo.
 const fn example(package: &'static str, name: &'static str) -> [&'static str; 4] {
     ["--package", package, "--example", name]
 }
 
-/// The programs of figures, for cargo.
-const FIGURES: [&str; 4] = [
-    "--package",
-    "proximity-testkit",
-    "--bin",
-    "proximity-figures",
-];
+/// The programs of figures among what is not optimised, for cargo.
+const FIGURES: [&str; 2] = ["--bin", "proximity-figures"];
+
+/// What every build that is not optimised names, for cargo: the whole workspace and an example. Cargo then gives each dependency
+/// the features that it has for the tests; asked for one package it gives others, and builds some fifty libraries and most of the
+/// workspace once more for each.
+pub(crate) const AS_FOR_TESTS: [&str; 3] = ["--workspace", "--example", "guest-figures"];
 
 /// The programs of figures, optimised, for cargo.
 const FAST_FIGURES: [&str; 5] = [
@@ -245,8 +240,8 @@ const SIMULATION: [&str; 7] = [
 
 /// The product as it is shipped, for cargo.
 const SHIPPED: [&str; 5] = [
-    PRODUCT[0],
-    PRODUCT[1],
+    "--package",
+    "proximity",
     "--profile",
     "dist",
     "--no-default-features",
@@ -278,6 +273,11 @@ pub(super) const SHIPPED_CODEGEN: [&str; 4] = [
     "lto=thin",
     "codegen-units=4",
 ];
+
+/// Builds it as the tests are built.
+pub(crate) fn build_plain(place: &Place, what: &[&str], deadline: Deadline) -> Result<()> {
+    cargo_build(place, &[&AS_FOR_TESTS[..], what].concat(), deadline)
+}
 
 /// Builds it optimised.
 fn build_fast(place: &Place, what: &[&str], deadline: Deadline) -> Result<()> {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::Stand;
-use crate::figures;
+use crate::figures::{self, AS_FOR_TESTS};
 use crate::invocation::Invocation;
 use crate::ledger::{Outcome, Tally};
 
@@ -26,18 +26,17 @@ pub(super) fn clippy(stand: &Stand<'_>) -> Result<Outcome> {
     let all = cargo(stand, &clippy_args(&["--workspace", "--all-targets"]))?;
     let crashing = cargo(
         stand,
-        &clippy_args(&[
-            "--package",
-            "proximity",
-            "--package",
-            "proximity-testkit",
-            "--features",
-            "proximity/crash-points,proximity-testkit/crash-points,proximity-testkit/bug-switches",
-            "--bins",
-        ]),
+        &clippy_args(&[&AS_FOR_TESTS[..], &CRASHING].concat()),
     )?;
     Ok(all.and(crashing))
 }
+
+/// What only a build that crashes where it is told to has, for cargo.
+const CRASHING: [&str; 3] = [
+    "--bins",
+    "--features",
+    "proximity/crash-points,proximity-testkit/crash-points,proximity-testkit/bug-switches",
+];
 
 fn clippy_args<'a>(of: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["clippy", "--quiet", "--locked"];
@@ -46,7 +45,7 @@ fn clippy_args<'a>(of: &[&'a str]) -> Vec<&'a str> {
     args
 }
 
-/// The binary as people run it, as it is shipped without the lab, and as the figures need it.
+/// What is shipped, without the lab and by itself, checked; and the binaries as tests and figures need them.
 pub(super) fn build(stand: &Stand<'_>) -> Result<Outcome> {
     let mut outcome = cargo(
         stand,
@@ -59,10 +58,6 @@ pub(super) fn build(stand: &Stand<'_>) -> Result<Outcome> {
             "--no-default-features",
         ],
     )?;
-    outcome = outcome.and(cargo(
-        stand,
-        &["build", "--quiet", "--locked", "--package", "proximity"],
-    )?);
     for binary in figures::binaries() {
         if let Some(why) = binary.lacks(stand.place, stand.deadline)? {
             outcome = outcome.and(Outcome::skipped(format!("{binary:?}: {why}")));
