@@ -21,7 +21,7 @@ use crate::store::{Reader, Store};
 pub struct GuestLooks {
     /// When it showed its whole identity; it may have done so later too.
     pub verified_at: Option<Timestamp>,
-    /// When a complete list was last without it.
+    /// When complete lists began to be without it, if it was not verified after them.
     pub missed_at: Option<Timestamp>,
 }
 
@@ -41,7 +41,8 @@ pub struct Accepted {
 }
 
 impl Store {
-    /// Keeps that these guests showed their whole identity. Those that are gone are left out.
+    /// Keeps that these guests showed their whole identity, to reads that were asked for after every list that was without them: that they
+    /// were missed is forgotten. Gives those of which it is kept; left out are those that are gone, and those that are suspected to be.
     ///
     /// # Errors
     /// The database's.
@@ -49,21 +50,21 @@ impl Store {
         &self,
         guests: &[GuestId],
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<GuestId>, StoreError> {
         if guests.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if let Some(model) = self.model() {
-            return model.write(|state| {
-                state.note_verified(guests, now);
-                Ok(())
-            });
+            return model.write(|state| Ok(state.note_verified(guests, now)));
         }
         self.write(async |tx| {
+            let mut noted = Vec::new();
             for guest in guests {
-                put_verified(tx, *guest, now).await?;
+                if put_verified(tx, *guest, now).await? {
+                    noted.push(*guest);
+                }
             }
-            Ok(())
+            Ok(noted)
         })
         .await
     }
@@ -209,20 +210,22 @@ async fn put_identity(
     Ok(())
 }
 
-async fn put_verified(tx: &mut Tx, guest: GuestId, now: Timestamp) -> Result<(), StoreError> {
-    query(
+/// False if the guest is gone, or complete lists are without it.
+async fn put_verified(tx: &mut Tx, guest: GuestId, now: Timestamp) -> Result<bool, StoreError> {
+    let put = query(
         "INSERT INTO guest_looks (guest_id, verified_at) \
          SELECT id, CAST($2 AS BIGINT) FROM guests WHERE id = $1 AND gone_at IS NULL \
-         ON CONFLICT (guest_id) DO UPDATE SET verified_at = excluded.verified_at",
+         AND NOT EXISTS (SELECT 1 FROM suspicions WHERE guest_id = $1) \
+         ON CONFLICT (guest_id) DO UPDATE SET verified_at = excluded.verified_at, missed_at = NULL",
     )
     .bind(guest.to_string())
     .bind(now.0)
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(put.rows_affected() > 0)
 }
 
-/// A complete list was without it.
+/// Complete lists begin to be without it.
 pub(crate) async fn put_missed(
     tx: &mut Tx,
     guest: GuestId,
@@ -240,7 +243,7 @@ pub(crate) async fn put_missed(
 }
 
 impl Reader {
-    /// When a guest was verified and missed, as far as that is kept.
+    /// When a guest was verified, and missed after that, as far as that is kept.
     ///
     /// # Errors
     /// The database's.

@@ -37,8 +37,8 @@ const LOOKED_BACK: u32 = 50;
 /// Said of a container that was not verified since the server started, where no task of ours tells since when it is what is recorded: the
 /// moments on record are of a clock that may have been set.
 const UNTOLD: &str = "it was not verified since the server started, and no task of ours on record tells what came after that";
-/// And of one whose number was missing from a list before the server started: perhaps long before it was verified last.
-const MISSED_ONCE: &str = "its number was missing from a list before the server started, and nothing tells whether it was verified after that";
+/// And of one whose number was missing from a list before the server started, and that was not verified after that.
+const MISSED_BEFORE: &str = "its number was missing from a list before the server started, and it was not verified after that";
 /// Reading the tasks of others takes this.
 const AUDIT: &str = "Sys.Audit";
 
@@ -104,7 +104,7 @@ impl Reconciler {
                 let kept = self.store.guest_looks(id).await?;
                 let began = began(&own).filter(|_| kept.verified_at.is_some());
                 match kept.missed_at {
-                    Some(_) => Err(MISSED_ONCE),
+                    Some(_) => Err(MISSED_BEFORE),
                     None => began.ok_or(UNTOLD),
                 }
             }

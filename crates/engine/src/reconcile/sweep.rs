@@ -334,11 +334,12 @@ impl Reconciler {
         Ok(made)
     }
 
-    /// Puts on record when guests were verified, once a day each.
+    /// Puts on record when guests were verified, once a day each, and once they are again whose number was missed. What is suspected to be
+    /// gone while that is written stays due.
     async fn keep_verified(&self, round: &Round, began: Timestamp) -> Result<(), EngineError> {
         let due = self.verified.due(|guest| round.guests.contains_key(&guest));
-        self.store.note_verified(&due, began).await?;
-        self.verified.kept(&due, began);
+        let noted = self.store.note_verified(&due, began).await?;
+        self.verified.kept(&noted, began);
         Ok(())
     }
 

@@ -24,6 +24,13 @@ struct Moments {
     missed: Option<Monotonic>,
 }
 
+impl Moments {
+    /// A complete look was without its number since it was verified last.
+    fn is_missed(self) -> bool {
+        self.missed.is_some() && self.missed >= self.shown
+    }
+}
+
 /// When guests were verified in this process.
 #[derive(Debug, Default)]
 pub(super) struct Verified {
@@ -52,18 +59,21 @@ impl Verified {
         }
     }
 
-    /// A complete look that had `ended` then did not have their numbers at all.
+    /// A complete look that had `ended` then did not have their numbers at all. That they are verified again is put on record once they
+    /// are, so that the next process does not take them for missed.
     pub(super) fn miss(&self, missed: impl IntoIterator<Item = GuestId>, ended: Monotonic) {
         let mut guests = self.lock();
         for guest in missed {
-            guests.entry(guest).or_default().missed = Some(ended);
+            let moments = guests.entry(guest).or_default();
+            moments.missed = Some(ended);
+            moments.kept = None;
         }
     }
 
     /// Whether a complete look was without its number since it was verified last, in this process.
     pub(super) fn is_missed(&self, guest: GuestId) -> bool {
         let moments = self.lock().get(&guest).copied().unwrap_or_default();
-        moments.missed.is_some() && moments.missed >= moments.shown
+        moments.is_missed()
     }
 
     /// When it was verified last in this process, by the wall clock as it was then and as it is `now`, which is `moment` by the clock that
@@ -92,18 +102,18 @@ impl Verified {
         moments.shown.filter(|_| moments.shown > moments.lost)
     }
 
-    /// Guests whose newest moment is a day after that on record, or of which none is as far as this process knows. Others than `on_record` are
-    /// forgotten.
+    /// Guests whose newest moment is a day after that on record, or of which none is as far as this process knows; none whose number was
+    /// missed after it. Others than `on_record` are forgotten.
     pub(super) fn due(&self, on_record: impl Fn(GuestId) -> bool) -> Vec<GuestId> {
         let mut guests = self.lock();
         guests.retain(|guest, _| on_record(*guest));
         let old = |moments: &Moments| {
             let since = |newest: Timestamp, kept: Timestamp| newest.0.saturating_sub(kept.0);
-            moments.newest.is_some_and(|newest| {
-                moments
-                    .kept
-                    .is_none_or(|kept| since(newest, kept) >= KEPT_FOR_MS)
-            })
+            let is_due = |newest| {
+                let kept = moments.kept;
+                kept.is_none_or(|kept| since(newest, kept) >= KEPT_FOR_MS)
+            };
+            !moments.is_missed() && moments.newest.is_some_and(is_due)
         };
         let due = guests.iter().filter(|(_, moments)| old(moments));
         let mut due: Vec<GuestId> = due.map(|(guest, _)| *guest).collect();
@@ -111,11 +121,12 @@ impl Verified {
         due
     }
 
-    /// Their moments are on record.
-    pub(super) fn kept(&self, due: &[GuestId], now: Timestamp) {
+    /// Their moments are on record, but for those whose number was missed meanwhile.
+    pub(super) fn kept(&self, noted: &[GuestId], now: Timestamp) {
         let mut guests = self.lock();
-        for guest in due {
-            if let Some(moments) = guests.get_mut(guest) {
+        for guest in noted {
+            let moments = guests.get_mut(guest);
+            if let Some(moments) = moments.filter(|moments| !moments.is_missed()) {
                 moments.kept = Some(now);
             }
         }
@@ -172,6 +183,26 @@ mod tests {
         assert!(verified.is_missed(guest), "asked before that look ended");
         verified.note(guest, Timestamp(0), Monotonic(8));
         assert!(!verified.is_missed(guest));
+    }
+
+    #[test]
+    fn what_was_missed_is_put_on_record_as_soon_as_it_is_verified_again() {
+        let guest = GuestId(Uuid::from_u128(1));
+        let verified = Verified::default();
+        let due = || verified.due(|_| true);
+        verified.note(guest, Timestamp(10), Monotonic(1));
+        verified.kept(&due(), Timestamp(10));
+        verified.miss([guest], Monotonic(2));
+        assert_eq!(due(), [], "it was verified before that alone");
+        verified.note(guest, Timestamp(20), Monotonic(3));
+        let noted = due();
+        assert_eq!(noted, [guest], "within the day");
+        verified.miss([guest], Monotonic(4));
+        verified.kept(&noted, Timestamp(20));
+        verified.note(guest, Timestamp(30), Monotonic(5));
+        assert_eq!(due(), [guest], "it was missed before that was on record");
+        verified.kept(&due(), Timestamp(30));
+        assert_eq!(due(), []);
     }
 
     #[test]

@@ -26,13 +26,26 @@ impl Guest {
 }
 
 impl State {
-    pub(crate) fn note_verified(&mut self, guests: &[GuestId], now: Timestamp) {
-        for guest in guests {
-            let row = self.guests.row(guest);
-            if let Some(row) = row.filter(|row| row.gone_at.is_none()) {
-                row.looks.verified_at = Some(now);
-            }
+    pub(crate) fn note_verified(&mut self, guests: &[GuestId], now: Timestamp) -> Vec<GuestId> {
+        let mut noted = guests.to_vec();
+        noted.retain(|guest| self.put_verified(*guest, now));
+        noted
+    }
+
+    /// False if the guest is gone, or complete lists are without it.
+    fn put_verified(&mut self, guest: GuestId, now: Timestamp) -> bool {
+        if self.suspicions.contains_key(&guest) {
+            return false;
         }
+        let row = self.guests.row(&guest);
+        let Some(row) = row.filter(|row| row.gone_at.is_none()) else {
+            return false;
+        };
+        row.looks = GuestLooks {
+            verified_at: Some(now),
+            missed_at: None,
+        };
+        true
     }
 
     pub(crate) fn learn_identity(
@@ -70,7 +83,7 @@ impl State {
         let row = row.ok_or_else(|| no_guest(guest))?;
         row.learned = None;
         row.accepted = Some(accepted.shown.clone());
-        row.looks.verified_at = Some(now);
+        self.put_verified(guest, now);
         let keys: Vec<AlarmKey> = self.alarms.keys().copied().collect();
         for key in keys {
             if key.guest == guest && key.kind == AlarmKind::Conflict {

@@ -1,5 +1,8 @@
 //! What is known of a container whose identity changed, where the wall clock was set meanwhile, or the server was started anew.
 
+use proximity_domain::observe::Suspicion;
+use proximity_domain::time::Clock as _;
+use proximity_store::observation::SuspicionChange;
 use proximity_testkit::world::Place;
 
 use super::*;
@@ -18,13 +21,31 @@ impl Swept {
         self.put(vmid, &[("description", &notes)]).await;
     }
 
-    /// The same record under a server that was started anew, and the world before, in whose folder it is.
-    async fn started_anew(mut self) -> (Self, TestWorld) {
+    /// A look does not list the container of `web`, and the next one does.
+    async fn missed_once(&self) {
+        let store = &self.w.store;
+        let app = store.app_by_hostname("web").await.unwrap().unwrap().id;
+        let guest = store.native_guests(app).await.unwrap().remove(0).id;
+        let now = self.clock.now();
+        let begun = SuspicionChange::Begun {
+            guest,
+            app,
+            suspicion: Suspicion::begun(now),
+            event: None,
+            among_many: false,
+        };
+        let ended = SuspicionChange::Ended { guest, event: None };
+        store.change_suspicions(&[begun], now).await.unwrap();
+        store.change_suspicions(&[ended], now).await.unwrap();
+    }
+
+    /// The same record under a server that was started anew, with ids of its own, and the world before, in whose folder it is.
+    async fn started_anew(mut self, seed: u64) -> (Self, TestWorld) {
         self.w.stop_worker().await.unwrap();
         let w = TestWorld::start_of(WorldParts {
             clock: Some(self.clock.clone()),
             clusters: vec![self.w.pve.clone()],
-            seed: 7,
+            seed,
             place: Place::Opened(self.w.store.clone()),
             ..WorldParts::default()
         });
@@ -62,7 +83,7 @@ async fn what_was_made_anew_after_the_clock_was_set_back_is_not_learned() {
     // Nor by a server that was started since, and has the moment on record alone.
     let (s, vmid) = verified_ahead().await;
     s.made_anew(vmid).await;
-    let (s, _before) = s.started_anew().await;
+    let (s, _before) = s.started_anew(7).await;
     assert_eq!(s.sweep().await.conflicts, 1);
     assert_eq!(s.events(EventKind::GuestIdentityLearned).await, 0);
 }
@@ -76,7 +97,29 @@ async fn a_change_after_the_clock_was_set_back_is_learned_where_the_tasks_tell()
     assert_eq!(s.events(EventKind::GuestIdentityLearned).await, 1);
 
     let (s, vmid) = verified_ahead().await;
-    let (s, _before) = s.started_anew().await;
+    let (s, _before) = s.started_anew(7).await;
+    s.other_mac(vmid).await;
+    assert_eq!(s.sweep().await.recognised, 1);
+    assert_eq!(s.events(EventKind::GuestIdentityLearned).await, 1);
+}
+
+/// Of a container that a list was without once a start tells no more than of any other, as soon as it was verified after that.
+#[tokio::test]
+async fn what_was_missed_once_is_a_conflict_until_it_is_verified_and_not_for_good() {
+    let s = Swept::new().await;
+    let (vmid, _) = s.verified("web").await;
+    s.missed_once().await;
+    let (s, _before) = s.started_anew(7).await;
+    s.other_mac(vmid).await;
+    assert_eq!(s.sweep().await.conflicts, 1);
+    assert_eq!(s.events(EventKind::GuestIdentityLearned).await, 0);
+
+    let s = Swept::new().await;
+    let (vmid, _) = s.verified("web").await;
+    s.missed_once().await;
+    let (s, _first) = s.started_anew(7).await;
+    assert_eq!(s.sweep().await.recognised, 1);
+    let (s, _second) = s.started_anew(8).await;
     s.other_mac(vmid).await;
     assert_eq!(s.sweep().await.recognised, 1);
     assert_eq!(s.events(EventKind::GuestIdentityLearned).await, 1);
@@ -102,7 +145,7 @@ async fn what_nothing_tells_of_waits_for_a_person() {
     let op = s.w.settled(asked.operation.unwrap()).await.unwrap();
     assert_eq!(op.state, OperationState::Succeeded);
     assert_eq!(s.sweep().await.recognised, 1);
-    let (s, _before) = s.started_anew().await;
+    let (s, _before) = s.started_anew(7).await;
     s.other_mac(300).await;
     assert_eq!(s.sweep().await.conflicts, 1);
     assert_eq!(s.events(EventKind::GuestIdentityLearned).await, 0);

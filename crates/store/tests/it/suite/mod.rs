@@ -118,6 +118,7 @@ macro_rules! with_cases {
                 what_is_left_of_many_is_told_of_by_itself_once,
                 an_unchanged_look_writes_nothing,
                 an_identity_is_learned_and_accepted_by_a_person,
+                what_was_missed_is_so_until_it_is_verified_after_that,
                 the_brake_counts_from_its_baseline,
                 stuck_apps_are_marked_as_seen_or_not_at_all,
                 power_is_followed_between_running_and_stopped_alone,

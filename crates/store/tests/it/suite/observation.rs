@@ -249,6 +249,60 @@ pub async fn an_identity_is_learned_and_accepted_by_a_person(make: &impl Make) {
     world.assert_sound().await;
 }
 
+pub async fn what_was_missed_is_so_until_it_is_verified_after_that(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, guest) = world.deployed("web", 101).await;
+    let (_, other) = world.deployed("api", 102).await;
+    let store = world.store.clone();
+    let looks = async || store.guest_looks(guest.id).await.unwrap();
+    let at = |ms| Timestamp(world.at().0 + ms);
+    let moments = |verified_at, missed_at| GuestLooks {
+        verified_at,
+        missed_at,
+    };
+    let change = async |change: SuspicionChange, now: Timestamp| {
+        let changed = store.change_suspicions(&[change], now).await;
+        changed.unwrap();
+    };
+    let ended = || SuspicionChange::Ended {
+        guest: guest.id,
+        event: None,
+    };
+    change(begun(&guest, at(1)), at(1)).await;
+    // A read of before may be written down meanwhile.
+    let both = [guest.id, other.id];
+    let noted = store.note_verified(&both, at(2)).await.unwrap();
+    assert_eq!(noted, [other.id]);
+    assert_eq!(looks().await, moments(None, Some(at(1))));
+    change(ended(), at(3)).await;
+    assert_eq!(
+        looks().await,
+        moments(None, Some(at(1))),
+        "it is listed again, and may be another one"
+    );
+    let noted = store.note_verified(&both, at(4)).await.unwrap();
+    assert_eq!(noted, both);
+    assert_eq!(looks().await, moments(Some(at(4)), None));
+    change(begun(&guest, at(5)), at(5)).await;
+    assert_eq!(looks().await, moments(Some(at(4)), Some(at(5))));
+    change(ended(), at(6)).await;
+    // What a person accepts was read and compared.
+    let accepted = Accepted {
+        app: app.id,
+        guest: guest.id,
+        shown: Shown {
+            marked: true,
+            net0_mac: Mac::with_pve_prefix([9, 9, 9]),
+            rootfs_volid: guest.identity.rootfs_volid.clone().unwrap(),
+        },
+        event: event(EventKind::GuestReidentified),
+        actor: world.actor.clone(),
+    };
+    store.accept_identity(&accepted, at(7)).await.unwrap();
+    assert_eq!(looks().await, moments(Some(at(7)), None));
+    world.assert_sound().await;
+}
+
 pub async fn an_unchanged_look_writes_nothing(make: &impl Make) {
     let world = World::new(make).await;
     let commits = world.store.commits();
