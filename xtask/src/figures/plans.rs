@@ -228,6 +228,12 @@ fn judge_ends(goal: &Ends, verdict: &Value, least: u64) -> Result<Measured> {
     if !undone.is_empty() {
         say::note(format!("{}: never played: {undone:?}", goal.id));
     }
+    if let Some(told_on @ 1..) = verdict["told_on"].as_u64() {
+        say::note(format!(
+            "{}: in {told_on} cases an operation was stuck, and a person had it go on",
+            goal.id
+        ));
+    }
     Ok(Measured {
         value: format!("{cases}/{broke}/{differ}"),
         unit: "cases/rules broken/other ends",

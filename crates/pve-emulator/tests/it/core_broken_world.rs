@@ -2,7 +2,7 @@
 
 use crate::support::seed::{ALPINE, cluster, solo};
 use crate::support::sim::{Answer, Request, Sim};
-use proximity_pve_emulator::core::{GuestFaults, Reach};
+use proximity_pve_emulator::core::{GuestFaults, Reach, StrangerLook};
 use serde_json::{Value, json};
 
 fn via(sim: &mut Sim, node: &str, path: &str) -> Answer {
@@ -189,6 +189,52 @@ fn a_stranger_has_the_number() {
     assert_eq!(left, ["pve2"]);
     sim.start("pve2", 100);
     assert!(sim.world.stranger_takes(101, "pve9", now_ms).is_err());
+}
+
+#[test]
+fn what_a_stranger_takes_by_the_api_is_in_the_lists_of_tasks() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[]);
+    let mac = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=dhcp";
+    let notes = StrangerLook {
+        description: Some("notes".to_owned()),
+        ..StrangerLook::default()
+    };
+    let both = StrangerLook {
+        net0: Some(mac.to_owned()),
+        ..notes.clone()
+    };
+    let now_ms = sim.now_ms;
+    let nothing = StrangerLook::default();
+    for (vmid, look) in [(100, &both), (101, &notes), (102, &nothing)] {
+        let taken = sim.world.stranger_takes_by_api(vmid, "pve2", look, now_ms);
+        taken.unwrap();
+    }
+    sim.pass(1_000);
+    let mut told = |node: &str| {
+        let tasks = via(&mut sim, node, &format!("/nodes/{node}/tasks")).payload();
+        let rows = tasks.as_array().unwrap().iter();
+        let rows = rows.map(|row| {
+            assert_eq!(row["status"], "OK");
+            let text = |key: &str| row[key].as_str().unwrap().to_owned();
+            (text("type"), text("id"), text("user"))
+        });
+        let mut rows: Vec<_> = rows.collect();
+        rows.retain(|(_, _, user)| user == "root@pam");
+        rows
+    };
+    let theirs = |kind: &str, id: &str| (kind.to_owned(), id.to_owned(), "root@pam".to_owned());
+    assert!(told("pve1").contains(&theirs("vzdestroy", "100")));
+    let mut made = told("pve2");
+    made.sort();
+    let expected = [
+        theirs("vzclone", "9000"),
+        theirs("vzcreate", "102"),
+        theirs("vzrestore", "100"),
+    ];
+    assert_eq!(made, expected);
+    let nowhere = sim.world.stranger_takes_by_api(103, "pve9", &both, now_ms);
+    assert!(nowhere.is_err());
 }
 
 #[test]

@@ -182,11 +182,10 @@ fn trap(call: &str, nth: u32, when: When, does: Snare) -> Trap {
 fn taken(script: &Script, plain: &Play, alone: &Outcome) -> Vec<Case> {
     let mut all = Vec::new();
     for (turn, point) in (plain.seed..).zip(named::Point::of(script)) {
-        // What the stranger's container shows of the one before differs from case to case. All but its volume shows only what
-        // somebody has moved to another one, as long as no task says otherwise: that is learned, and no stranger. It is shown only
-        // to an engine of which a guard is off.
+        // What the stranger's container shows of the one before differs from case to case. All but one factor shows also what
+        // somebody has moved to another volume, or given another MAC: that is learned, but for the tasks that a stranger leaves.
         let (mark, mac) = match turn % 3 {
-            0 => (!plain.narrow, !plain.narrow),
+            0 => (true, true),
             1 => (true, false),
             _ => (false, true),
         };

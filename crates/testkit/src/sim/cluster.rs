@@ -49,7 +49,7 @@ pub(super) struct Strangers {
     pub(super) blind: u64,
     /// After an honest look: the stranger took the number since.
     pub(super) raced: u64,
-    /// After a look that showed what had been learned: one factor is another one, and no task tells why.
+    /// After a look that showed what had been learned: one factor is another one, and no task told that it was made anew.
     pub(super) learned: u64,
     /// Of all, those that the rights of the token kept away.
     pub(super) fenced: u64,
@@ -101,6 +101,8 @@ pub(super) struct Inner {
     pub(super) traps: Traps,
     /// Calls of ours that changed, or were to change, a stranger's container.
     pub(super) strangers: Strangers,
+    /// Operations that were stuck, and that a person who insists had go on.
+    pub(super) told_on: u64,
     /// Changes by right: the call, whom it was sent to, and when, Unix ms.
     sent: Vec<(String, Option<LifeId>, u64)>,
     /// Calls of somebody else.
@@ -110,8 +112,8 @@ pub(super) struct Inner {
     waiting: BTreeMap<RequestId, oneshot::Sender<Response>>,
     books: Books,
     writers: Writers,
-    host: HostId,
-    store: Store,
+    pub(super) host: HostId,
+    pub(super) store: Store,
     preferred: usize,
     /// How often that became another one.
     moves: u64,
@@ -138,6 +140,7 @@ impl SimCluster {
             lists: Lists::default(),
             traps: Traps::default(),
             strangers: Strangers::default(),
+            told_on: 0,
             sent: Vec::new(),
             others_sent: HashSet::new(),
             chance,

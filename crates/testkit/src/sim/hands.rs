@@ -14,7 +14,7 @@ impl Stage {
         self.machine.cluster.meddle(|world, _, now_ms| {
             if !busy && world.guests().all(|(other, _)| other != vmid) {
                 // There is such a node.
-                let _ = world.stranger_takes(vmid, at, now_ms);
+                let _ = world.stranger_takes_by_api(vmid, at, &StrangerLook::default(), now_ms);
             }
         });
     }

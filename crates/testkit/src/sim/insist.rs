@@ -10,15 +10,21 @@ use proximity_store::views::OperationFilter;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::cluster::SimCluster;
 use super::perform::person;
-use super::trace::Trace;
 
 /// How often somebody who insists asks again, and after which time.
 pub(super) const INSISTS: u32 = 3;
 pub(super) const AGAIN: Duration = Duration::from_secs(10);
 
-/// Looks for operations that are stuck, and has each go on, a few times at most; returns when the process stops.
-pub(super) async fn run(engine: Engine, store: Store, trace: Trace, stop: CancellationToken) {
+/// Looks for operations that are stuck, and has each go on, a few times at most; returns when the process stops. How many needed it is
+/// counted.
+pub(super) async fn run(
+    engine: Engine,
+    store: Store,
+    cluster: SimCluster,
+    stop: CancellationToken,
+) {
     let mut said: BTreeMap<OperationId, u32> = BTreeMap::new();
     let filter = OperationFilter {
         state: Some("stuck".to_owned()),
@@ -38,11 +44,12 @@ pub(super) async fn run(engine: Engine, store: Store, trace: Trace, stop: Cancel
             if *times == INSISTS {
                 continue;
             }
+            cluster.lock().told_on += u64::from(*times == 0);
             *times += 1;
             let done = engine.retry_operation(&person(), operation.id).await;
             let answer =
                 done.map_or_else(|e| e.code().to_owned(), |op| op.state.label().to_owned());
-            trace.say(format_args!(
+            cluster.trace.say(format_args!(
                 "person: go on with {}: {answer}",
                 operation.id
             ));

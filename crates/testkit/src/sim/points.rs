@@ -89,7 +89,7 @@ pub struct PointsVerdict {
     pub onto_strangers: u64,
     /// Calls that left after an honest look, and met a stranger's container all the same.
     pub raced: u64,
-    /// Calls that left after a look that showed what had been learned of it: one factor is another one, and no task tells why.
+    /// Calls that left after a look that showed what had been learned of it: one factor is another one, and no task told that it was made anew.
     pub learned: u64,
     /// Of all, those that the rights of the token kept away.
     pub fenced: u64,
@@ -97,6 +97,8 @@ pub struct PointsVerdict {
     pub marked: u64,
     /// Cases with more claims of operations than the script alone.
     pub claimed: u64,
+    /// Cases in which a person had an operation go on that was stuck, and in the script alone nobody had to.
+    pub told_on: u64,
     /// Moments that have a name.
     pub named: BTreeMap<&'static str, Named>,
     /// What steps have done twice, or not at all, as the engine's rehearsal names it.
@@ -151,6 +153,7 @@ impl PointsVerdict {
             named.onto_strangers += blind + raced + learned;
             named.fenced += it.fenced;
         }
+        self.told_on += u64::from(it.told_on > plain.told_on);
         let is_marked = it.marked > plain.marked;
         self.marked += u64::from(is_marked);
         let is_claimed = points.plan == Plan::Jumps && it.claims > plain.claims;
@@ -197,6 +200,7 @@ impl PointsVerdict {
         self.fenced += other.fenced;
         self.marked += other.marked;
         self.claimed += other.claimed;
+        self.told_on += other.told_on;
         for (name, other) in other.named {
             let named = self.named.entry(name).or_default();
             named.cases += other.cases;

@@ -96,9 +96,9 @@ impl Process {
         process.works_on(async move { sweeping.reconciler().run_sweep(swept).await });
         process.works_on(async move { diagnosing.janitor().run(over).await });
         if machine.insists {
-            let trace = machine.cluster.trace.clone();
+            let (store, cluster) = (machine.store.clone(), machine.cluster.clone());
             let (engine, stop) = (process.engine.clone(), process.stop.clone());
-            process.works_on(insist::run(engine, machine.store.clone(), trace, stop));
+            process.works_on(insist::run(engine, store, cluster, stop));
         }
         process
     }

@@ -174,6 +174,8 @@ pub struct Outcome {
     pub raced: u64,
     /// Operations that were stuck at the end: a person was told what to do.
     pub stuck: u64,
+    /// Operations that were stuck, and that a person who insists had go on.
+    pub told_on: u64,
     /// Virtual time it took, milliseconds.
     pub virtual_ms: u64,
     /// Acts that were carried out.
@@ -303,6 +305,7 @@ async fn on_stage(play: &Play, telling: Telling) -> Result<Outcome, String> {
         changes: inner.changes,
         raced: inner.raced,
         stuck,
+        told_on: inner.told_on,
         virtual_ms: cluster.clock.elapsed_ms(),
         acts,
         calls: inner.traps.passed().to_vec(),

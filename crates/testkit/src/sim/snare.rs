@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::transport::{Request, TransportError};
 use proximity_pve_emulator::core::StrangerLook;
 use tokio::task::yield_now;
@@ -35,7 +36,14 @@ impl SimCluster {
         for snare in snares {
             self.trace.say(format_args!("trap: {snare:?}"));
             match snare {
-                Snare::Take { mark, mac } => self.snatch(request, mark, mac),
+                Snare::Take { mark, mac } => {
+                    let number = number_of(request).or_else(|| self.first_of_ours());
+                    let is_copied = match number {
+                        Some(vmid) if mark && mac => self.has_stood(vmid).await,
+                        Some(_) | None => true,
+                    };
+                    self.snatch(request, number, (mark && is_copied, mac && is_copied));
+                }
                 Snare::OldView { node: at, cycles } => self.meddle(|world, _, _| {
                     let all = NODES.into_iter();
                     for name in all.filter(|name| at.is_none_or(|at| node(at) == *name)) {
@@ -83,9 +91,22 @@ impl SimCluster {
         }
     }
 
-    /// A stranger takes the number that a call is about. What PVE itself works on is locked: nobody can.
-    fn snatch(&self, request: &Request, mark: bool, mac: bool) {
-        let number = number_of(request).or_else(|| self.first_of_ours());
+    /// The volume of whoever has this number is on record: there is no copy of what has never stood.
+    async fn has_stood(&self, vmid: u32) -> bool {
+        let (store, host) = {
+            let inner = self.lock();
+            (inner.store.clone(), inner.host)
+        };
+        let guests = store.recorded_guests_of_host(host).await;
+        let stands = |guest: &RecordedGuest| {
+            guest.place().vmid.get() == vmid && guest.rootfs_volid().is_some()
+        };
+        guests.is_ok_and(|guests| guests.iter().any(stands))
+    }
+
+    /// A stranger takes the number that a call is about, with a container that shows the mark and the MAC of the one before or does not.
+    /// What PVE itself works on is locked: nobody can.
+    fn snatch(&self, request: &Request, number: Option<u32>, (mark, mac): (bool, bool)) {
         let busy = number.is_some_and(|vmid| self.lock().is_busy(vmid));
         let Some(vmid) = number.filter(|_| !busy) else {
             self.lock().traps.missed();
@@ -128,12 +149,12 @@ impl SimCluster {
         ours.or_else(gone).or(found.map(|(vmid, _)| vmid))
     }
 
-    /// A stranger's container has the number of one that vanishes, or a free one.
+    /// A stranger's container has the number of one that is destroyed, or a free one, as the lists of tasks tell.
     pub(super) fn taken(&self, vmid: u32, at: &str, look: &StrangerLook) {
         self.meddle(|world, ground, now_ms| {
             ground.over(vmid);
             // There is such a node.
-            let _ = world.stranger_takes_as(vmid, at, look, now_ms);
+            let _ = world.stranger_takes_by_api(vmid, at, look, now_ms);
         });
     }
 }

@@ -6,7 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::guest::{GuestChange, GuestCommand, GuestKey, GuestLook, JobId};
 use crate::core::guest_config::GuestConfig;
+use crate::core::task::{Task, TaskState, Work};
+use crate::core::upid::Upid;
 use crate::core::world::{Guest, Node, Power, Reach, World};
+
+/// Who does what strangers do by the API.
+const STRANGER: &str = "root@pam";
+/// The number of a container of theirs that they clone: the task of a clone is about what it is made of.
+const CLONED: &str = "9000";
 
 /// What is broken around a guest; with its number, whoever has that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -127,6 +134,62 @@ impl World {
             .owed
             .push(GuestCommand::Create { job, guest, spec });
         Ok(())
+    }
+
+    /// The same, by the API: the nodes' lists of tasks tell of the destroy of whoever had the number, and of what made theirs. That
+    /// is a restore if it shows the MAC of another one, for restores keep it; a clone if it shows notes alone; else a create.
+    ///
+    /// # Errors
+    /// There is no such node.
+    pub fn stranger_takes_by_api(
+        &mut self,
+        vmid: u32,
+        node: &str,
+        look: &StrangerLook,
+        now_ms: u64,
+    ) -> Result<(), String> {
+        let before = self.guests.get(&vmid).map(|guest| guest.node.clone());
+        self.stranger_takes_as(vmid, node, look, now_ms)?;
+        let number = vmid.to_string();
+        if let Some(before) = before {
+            self.leave_task(&before, ("vzdestroy", &number), now_ms);
+        }
+        let made = match (&look.description, &look.net0) {
+            (_, Some(_)) => ("vzrestore", number.as_str()),
+            (Some(_), None) => ("vzclone", CLONED),
+            (None, None) => ("vzcreate", number.as_str()),
+        };
+        self.leave_task(node, made, now_ms);
+        Ok(())
+    }
+
+    /// A task of a stranger's, of this kind and about this, that has ended well.
+    fn leave_task(&mut self, node: &str, (kind, id): (&str, &str), now_ms: u64) {
+        let (pid, pstart) = self.fork(node, now_ms);
+        let now_s = now_ms / 1_000;
+        self.tasks.push(Task {
+            upid: Upid {
+                node: node.to_owned(),
+                pid,
+                pstart,
+                starttime_s: now_s,
+                kind: kind.to_owned(),
+                id: id.to_owned(),
+                user: STRANGER.to_owned(),
+            },
+            // What it was to do is done, and nothing asks for it any more.
+            work: Work::Start,
+            lock: None,
+            skips_lock: false,
+            began: true,
+            log: Vec::new(),
+            warnings: 0,
+            state: TaskState::Stopped {
+                exit: "OK".to_owned(),
+                end_s: now_s,
+            },
+            by: None,
+        });
     }
 
     /// A guest is on another node now, with its disk, as an offline migration by somebody else leaves it: stopped. Both nodes
