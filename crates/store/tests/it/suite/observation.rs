@@ -255,7 +255,7 @@ pub async fn what_was_missed_is_so_until_it_is_verified_after_that(make: &impl M
     let (_, other) = world.deployed("api", 102).await;
     let store = world.store.clone();
     let looks = async || store.guest_looks(guest.id).await.unwrap();
-    let at = |ms| Timestamp(world.at().0 + ms);
+    let at = |ms: i64| Timestamp(world.at().0 + ms);
     let moments = |verified_at, missed_at| GuestLooks {
         verified_at,
         missed_at,
