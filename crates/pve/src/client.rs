@@ -10,6 +10,7 @@ use crate::answer;
 use crate::call::Call;
 use crate::error::{Error, Result};
 pub use crate::read::ReadClient;
+use crate::traced::traced;
 use crate::transport::Transport;
 use crate::warrant::{self, Warrant};
 
@@ -111,7 +112,7 @@ impl Client {
             });
         };
         let request = call.into_change(send_before, &self.warrant.reference, self.of_adopted);
-        let sent = self.read.transport().send(request).await;
+        let sent = traced(&name, self.read.transport().send(request)).await;
         let outcome = match sent {
             Ok(answer) => answer::read(&name, false, &answer),
             Err(e) => Err(Error::from_transport(&name, false, e)),

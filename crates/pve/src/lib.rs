@@ -40,6 +40,7 @@ mod call;
 mod lenient;
 mod next_id;
 mod percent;
+mod traced;
 
 pub use client::Client;
 pub use error::{Error, Result};

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::answer;
 use crate::call::Call;
 use crate::error::{Error, Result};
+use crate::traced::traced;
 use crate::transport::{Request, Transport};
 
 /// Reads from one PVE cluster. Its calls are beside the types they return.
@@ -98,7 +99,7 @@ impl ReadClient {
         if let Some(endpoint) = self.only {
             return self.get_from(endpoint, call).await;
         }
-        match self.transport.send(self.request(call)).await {
+        match traced(&name, self.transport.send(self.request(call))).await {
             Ok(answer) => answer::read(&name, true, &answer),
             Err(e) => Err(Error::from_transport(&name, true, e)),
         }
@@ -112,7 +113,8 @@ impl ReadClient {
     ) -> Result<T> {
         let name = call.name();
         debug_assert!(call.is_read(), "{name} is no read");
-        match self.transport.read_from(endpoint, self.request(call)).await {
+        let sent = self.transport.read_from(endpoint, self.request(call));
+        match traced(&name, sent).await {
             Ok(answer) => answer::read(&name, true, &answer),
             Err(e) => Err(Error::from_transport(&name, true, e)),
         }

@@ -59,6 +59,8 @@ use proximity_store::opening::opened_by;
 use proximity_store::records::{Actor, HostRecord};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument, debug_span};
 
 use crate::at_work::AtWork;
 use crate::error::EngineError;
@@ -286,9 +288,12 @@ impl Reconciler {
     /// The store cannot be read. A cluster that cannot be seen is in the result instead.
     pub async fn pass(&self, pass: &Pass) -> Result<ReconcileReport, EngineError> {
         let begun = self.moment();
-        let passed = self.pass_once(pass).await;
+        let span = debug_span!("reconcile_pass", result = Empty);
+        let passed = self.pass_once(pass).instrument(span.clone()).await;
         let took = Duration::from_millis(self.moment().since_ms(begun));
-        self.passes_told.tell(PassEnd::of(&passed, took));
+        let end = PassEnd::of(&passed, took);
+        span.record("result", end.result);
+        self.passes_told.tell(end);
         passed
     }
 
