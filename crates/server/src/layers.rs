@@ -12,13 +12,17 @@ use proximity_domain::ids::{AppId, OperationId};
 use tracing::{Instrument, field};
 
 use crate::extract::internal;
+use crate::metrics;
 use crate::refusal::Refusal;
 use crate::router::AppState;
+use crate::traces::RequestEnd;
 
 /// Longest time a request may take.
 const LONGEST_REQUEST: Duration = Duration::from_secs(60);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Which trace a request is a part of, as the W3C has it.
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Registered with a slash at the end.
 const COLLECTIONS: [&str; 2] = ["/api/apps/", "/api/catalog/"];
@@ -45,6 +49,11 @@ pub(crate) async fn observe(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let span = tracing::info_span!("request", request_id = id.to_str().unwrap_or_default());
+    let traces = state.traces();
+    if let Some(traces) = traces {
+        let parent = request.headers().get(TRACE_PARENT);
+        (traces.begun)(&span, parent.and_then(|parent| parent.to_str().ok()));
+    }
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let begun = state.clock().monotonic();
     let mut answer = next.run(request).instrument(span.clone()).await;
@@ -55,6 +64,15 @@ pub(crate) async fn observe(
     let about = answer.extensions_mut().remove::<About>();
     let app = about.as_ref().map(|about| field::display(about.app));
     let operation = about.as_ref().and_then(|about| about.operation);
+    if let Some(traces) = traces {
+        let end = RequestEnd {
+            method: metrics::method(method.as_str()),
+            route,
+            status,
+            operation,
+        };
+        (traces.answered)(&span, &end);
+    }
     let operation = operation.map(field::display);
     span.in_scope(|| {
         // Reading is most of the traffic (who follows an operation polls) and changes nothing.

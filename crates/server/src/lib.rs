@@ -17,11 +17,13 @@ mod router;
 mod routes;
 mod stall;
 mod tls;
+mod traces;
 
 pub use auth::{Scope, token_hash};
 pub use document::openapi_document;
 pub use events::EventLimits;
 pub use listen::{Limits, ListenError, serve};
-pub use metrics::{Metrics, metrics_markdown};
+pub use metrics::{Metrics, SpanFate, metrics_markdown};
 pub use router::{ServerParts, router};
 pub use tls::{TlsError, TlsFiles};
+pub use traces::{RequestEnd, RequestTraces};

@@ -22,6 +22,7 @@ use crate::events::{EventFeed, EventLimits};
 use crate::extract::{LARGEST_BODY_BYTES, LARGEST_DOCUMENTS_BYTES};
 use crate::health_cache::HealthCache;
 use crate::metrics::Metrics;
+use crate::traces::RequestTraces;
 use crate::{auth, document, layers, routes};
 
 /// What the routes stand on.
@@ -41,6 +42,8 @@ pub struct ServerParts {
     pub events: EventLimits,
     /// Cancelled when the server ends: streams have no end of their own.
     pub closing: CancellationToken,
+    /// Who traces requests, if anybody does.
+    pub traces: Option<RequestTraces>,
 }
 
 /// The parts, and what is shared between requests.
@@ -74,6 +77,10 @@ impl AppState {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.parts.metrics
+    }
+
+    pub(crate) fn traces(&self) -> Option<RequestTraces> {
+        self.parts.traces
     }
 
     pub(crate) fn feed(&self) -> Arc<EventFeed> {

@@ -114,6 +114,23 @@ impl Place {
         judge(status, said, &self.shown, retry_after_ms)
     }
 
+    /// Posts what is no message to people. The values of `headers` are the receiver's alone, and in no text.
+    ///
+    /// # Errors
+    /// It was not taken, or nobody knows whether it was.
+    pub async fn hand_over(
+        &self,
+        content_type: &'static str,
+        headers: &[(String, SecretString)],
+        body: Vec<u8>,
+    ) -> Result<(), SendError> {
+        let mut all = Headers::of(content_type);
+        for (name, value) in headers {
+            all = all.with_named(name, value.expose_secret())?;
+        }
+        self.post(all, body).await.map(drop)
+    }
+
     /// Without the URL, which the library's own text repeats.
     fn failed(&self, error: reqwest::Error) -> SendError {
         let never_sent = error.is_connect() || error.is_builder();
@@ -164,12 +181,18 @@ impl Headers {
         Self(headers)
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: &str) -> Result<Self, SendError> {
+    pub(super) fn with(self, name: &'static str, value: &str) -> Result<Self, SendError> {
+        self.with_named(name, value)
+    }
+
+    fn with_named(mut self, name: &str, value: &str) -> Result<Self, SendError> {
+        let key = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| SendError::not_taken(format!("{name} is no name of a header")))?;
         let mut value = HeaderValue::from_str(value).map_err(|_| {
             SendError::not_taken(format!("the value of {name} is none for a header"))
         })?;
         value.set_sensitive(true);
-        self.0.insert(HeaderName::from_static(name), value);
+        self.0.insert(key, value);
         Ok(self)
     }
 }

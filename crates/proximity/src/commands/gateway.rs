@@ -23,7 +23,7 @@ pub(crate) async fn run(context: &Context, args: GatewayArgs) -> Result<(), Fail
     let file = settings.gateway_log_file();
     let (log, verbose) = (&settings.log, context.globals.verbose);
     let named = ("gateway.log_file", file.as_deref());
-    logging::start_role(log, named, verbose, args.log_format)?;
+    logging::start_role(log, named, verbose, args.log_format, None)?;
     held.run().await.map_err(failed)
 }
 

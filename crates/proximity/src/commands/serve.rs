@@ -33,7 +33,8 @@ use crate::roles::ids::SystemIds;
 use crate::roles::ingress::GatewayIngress;
 use crate::roles::looking::LookingThread;
 use crate::roles::observed::ObservedConnect;
-use crate::roles::{logging, open_files, shipped_helper, signals};
+use crate::roles::traces::Traces;
+use crate::roles::{logging, open_files, shipped_helper, signals, traces};
 use crate::secret_input;
 
 /// How long ports of orphans rest, milliseconds: a day.
@@ -45,7 +46,10 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
     let held = DataDir::hold(&settings.data_dir)?;
     let (log, verbose) = (&settings.log, context.globals.verbose);
     let named = ("log.file", log.file.as_deref());
-    logging::start_role(log, named, verbose, args.log_format)?;
+    let metrics = Metrics::new(VERSION);
+    let traces = traces::begin(&settings.otlp, &metrics)?;
+    let below = traces.as_ref().map(Traces::layer);
+    logging::start_role(log, named, verbose, args.log_format, below)?;
     #[cfg(feature = "crash-points")]
     if let Some(place) = args.crash_at {
         proximity_engine::saga::set_crash_point(place);
@@ -65,7 +69,6 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
     if admin_token::ensure(&store, &SystemIds, &token_file, args.new_admin_token, now).await? {
         tracing::info!(file = %token_file.display(), "wrote a token of the account admin");
     }
-    let metrics = Metrics::new(VERSION);
     let observed = metrics.clone();
     store.observe_commits(move |took| observed.commit(took));
     let engine = engine(
@@ -83,13 +86,19 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
         metrics,
         events: EventLimits::default(),
         closing: shutdown.clone(),
+        traces: traces.as_ref().map(Traces::of_requests),
     };
+    let traced = traces.map(Traces::end);
     let work = Box::pin(work(&settings, engine, parts, shutdown.clone(), &looking));
     let ended = work_alone(work, shutdown, &mut alone).await;
     store.close().await;
     drop(looking);
     drop(held);
     tracing::info!("ended");
+    // With what was said of the end, and bounded.
+    if let Some(traced) = traced {
+        traced.await;
+    }
     ended
 }
 

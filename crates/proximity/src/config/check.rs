@@ -32,6 +32,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
     ports(settings)?;
     super::ingress::check(&settings.ingress)?;
     super::notify::check(&settings.notify)?;
+    super::otlp::check(&settings.otlp)?;
     if settings.engine.operations == 0 || settings.engine.operations > 1_000 {
         return Err(wrong(
             format!("engine.operations is {}", settings.engine.operations),

@@ -8,6 +8,7 @@ pub(crate) mod env;
 pub(crate) mod ingress;
 mod load;
 pub(crate) mod notify;
+mod otlp;
 mod range;
 
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use ingress::{IngressDriver, IngressSettings};
 pub(crate) use load::{Loaded, load};
 pub(crate) use notify::NotifySettings;
+pub(crate) use otlp::OtlpSettings;
 pub(crate) use range::Range;
 
 /// Where the configuration file is unless named otherwise.
@@ -76,6 +78,9 @@ pub(crate) struct Settings {
     /// Telling people what happened.
     #[config(nested)]
     pub(crate) notify: NotifySettings,
+    /// Sending traces to a collector.
+    #[config(nested)]
+    pub(crate) otlp: OtlpSettings,
     /// Logs of the long-running roles.
     #[config(nested)]
     pub(crate) log: Log,

@@ -287,3 +287,39 @@ fn mistakes_in_channels_are_named_and_secrets_are_not_repeated() {
         assert!(!said.contains("hunter2"), "{said}");
     }
 }
+
+#[test]
+fn where_traces_go_is_read_and_written_back() {
+    let text = "otlp:\n  endpoint: https://traces.example.org\n  headers: {authorization: 'file:/etc/p'}\n  sample_ratio: 0.25\n";
+    let settings = from_file(text).unwrap().complete();
+    let written = serde_saphyr::to_string(&settings).unwrap();
+    let again = from_file(&written).unwrap();
+    assert_eq!(serde_saphyr::to_string(&again).unwrap(), written);
+    assert!((again.otlp.sample_ratio - 0.25).abs() < f64::EPSILON);
+    assert_eq!(again.otlp.headers["authorization"].0, "file:/etc/p");
+}
+
+#[test]
+fn mistakes_about_traces_are_named_and_secrets_are_not_repeated() {
+    for (text, why) in [
+        ("endpoint: 127.0.0.1:4318", "no URL of http or https"),
+        ("endpoint: 'http://'", "no URL of http or https"),
+        (
+            "endpoint: 'https://x.example.org/?key=hunter2'",
+            "has more than a path",
+        ),
+        (
+            "endpoint: 'https://me:hunter2@x.example.org'",
+            "holds a user or a password",
+        ),
+        ("headers: {authorization: hunter2}", "is written out"),
+        ("headers: {'a b': 'env:A'}", "a header named \"a b\""),
+        ("sample_ratio: 1.5", "otlp.sample_ratio is 1.5"),
+        ("sample_ratio: -0.1", "otlp.sample_ratio is -0.1"),
+    ] {
+        let said = refused(&format!("otlp: {{{text}}}\n"));
+        assert!(said.contains(why), "{text}: {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    assert!(from_file("otlp: {endpoint: 'http://[::1]:4318/otel'}\n").is_ok());
+}

@@ -5,14 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use proximity_engine::audit_anchor;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer};
 
 use super::clock::SystemClock;
 use super::log_file::{LogFile, Turnover};
 use super::log_line::{JsonLine, OneLine};
+use super::traces::TraceLayer;
 use crate::config::{Log, LogFormat};
 use crate::failed::Failed;
 
@@ -27,7 +29,8 @@ pub(crate) fn filter_of(verbose: u8) -> Option<&'static str> {
     }
 }
 
-/// Starts the log of a role as it is configured, in the file that the named setting gives it; the command line goes before.
+/// Starts the log of a role as it is configured, in the file that the named setting gives it; the command line goes before. `traces`
+/// hears of spans, whatever is logged.
 ///
 /// # Errors
 /// The filter is not understood, or the file cannot be opened.
@@ -36,11 +39,14 @@ pub(crate) fn start_role(
     (setting, file): (&str, Option<&Path>),
     verbose: u8,
     format: Option<LogFormat>,
+    traces: Option<TraceLayer>,
 ) -> Result<(), Failed> {
     let filter = filter_of(verbose).unwrap_or(&log.filter);
     let format = format.unwrap_or(log.format);
     let Some(path) = file else {
-        return start(filter, format);
+        let ansi = crate::output::draws_bars();
+        let writer = || OneLine(std::io::stderr());
+        return begin(filter, format, ansi, writer, traces);
     };
     let turnover = Turnover {
         size_bytes: log.size_mib << 20,
@@ -55,7 +61,8 @@ pub(crate) fn start_role(
             "check the path and its permissions, give each server and gateway a file of its own, or remove log.file to log on stderr",
         )
     })?;
-    begin(filter, format, false, move || OneLine(file.clone()))
+    let writer = move || OneLine(file.clone());
+    begin(filter, format, false, writer, traces)
 }
 
 /// Starts logging on stderr. Once per process.
@@ -64,7 +71,8 @@ pub(crate) fn start_role(
 /// The filter is not understood.
 pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), Failed> {
     let ansi = crate::output::draws_bars();
-    begin(filter, format, ansi, || OneLine(std::io::stderr()))
+    let writer = || OneLine(std::io::stderr());
+    begin(filter, format, ansi, writer, None)
 }
 
 /// Without its anchors nobody sees that the end of the audit was cut off, so no filter keeps them away.
@@ -76,7 +84,13 @@ fn with_anchors(filter: EnvFilter) -> EnvFilter {
     }
 }
 
-fn begin<M, W>(filter: &str, format: LogFormat, ansi: bool, writer: M) -> Result<(), Failed>
+fn begin<M, W>(
+    filter: &str,
+    format: LogFormat,
+    ansi: bool,
+    writer: M,
+    traces: Option<TraceLayer>,
+) -> Result<(), Failed>
 where
     M: Fn() -> W + for<'a> MakeWriter<'a> + Send + Sync + 'static,
     W: Write,
@@ -89,18 +103,63 @@ where
             "write it like `info` or `info,proximity_engine=debug`",
         )
     })?;
+    let filter = with_anchors(parsed);
+    let started = match traces {
+        Some(traces) => above(traces, filter, format, ansi, writer),
+        None => alone(filter, format, ansi, writer),
+    };
+    started.map_err(|e| Failed::error("logging", format!("cannot log: {e}"), "report it"))
+}
+
+/// The log, and nothing else.
+fn alone<M, W>(
+    filter: EnvFilter,
+    format: LogFormat,
+    ansi: bool,
+    writer: M,
+) -> Result<(), TryInitError>
+where
+    M: Fn() -> W + for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    W: Write,
+{
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(with_anchors(parsed))
+        .with_env_filter(filter)
         .with_writer(writer);
-    let started = match format {
+    match format {
         LogFormat::Text => builder.with_ansi(ansi).finish().try_init(),
         LogFormat::Json => builder
             .fmt_fields(JsonFields::new())
             .event_format(JsonLine(SystemClock::new()))
             .finish()
             .try_init(),
-    };
-    started.map_err(|e| Failed::error("logging", format!("cannot log: {e}"), "report it"))
+    }
+}
+
+/// The log above what hears of spans: the filter is the log's alone.
+fn above<M, W>(
+    traces: TraceLayer,
+    filter: EnvFilter,
+    format: LogFormat,
+    ansi: bool,
+    writer: M,
+) -> Result<(), TryInitError>
+where
+    M: Fn() -> W + for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    W: Write,
+{
+    let below = tracing_subscriber::registry().with(traces);
+    let log = tracing_subscriber::fmt::layer().with_writer(writer);
+    match format {
+        LogFormat::Text => below
+            .with(log.with_ansi(ansi).with_filter(filter))
+            .try_init(),
+        LogFormat::Json => {
+            let log = log
+                .fmt_fields(JsonFields::new())
+                .event_format(JsonLine(SystemClock::new()));
+            below.with(log.with_filter(filter)).try_init()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -16,3 +16,4 @@ pub(crate) mod open_files;
 pub(crate) mod private_file;
 pub(crate) mod shipped_helper;
 pub(crate) mod signals;
+pub(crate) mod traces;

@@ -13,3 +13,5 @@ mod postgres;
 mod program;
 mod shutdown;
 mod standing;
+#[cfg(feature = "otel")]
+mod traces;

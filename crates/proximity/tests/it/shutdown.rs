@@ -31,7 +31,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use uuid::Uuid;
 
-const TOKEN: &str = "root@pam!proximity";
+pub(crate) const TOKEN: &str = "root@pam!proximity";
 
 struct InMemory(Guests);
 
@@ -42,14 +42,14 @@ impl GuestDriver for InMemory {
     }
 }
 
-struct World {
+pub(crate) struct World {
     dir: tempfile::TempDir,
-    pve: RunningShell,
-    config: PathBuf,
+    pub(crate) pve: RunningShell,
+    pub(crate) config: PathBuf,
 }
 
 /// A server with one host whose creates take long.
-async fn world(create_ms: u64) -> World {
+pub(crate) async fn world(create_ms: u64) -> World {
     let dir = tempfile::tempdir().unwrap();
     let mut seed = seed(TOKEN, "", Access::Full, NodeRoom::default());
     // Its secret is made by the shell.
@@ -88,11 +88,11 @@ async fn world(create_ms: u64) -> World {
 }
 
 impl World {
-    fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
-    fn command(&self, line: &str) -> Command {
+    pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::from(crate::program::proximity());
         command
             .arg("--config")
@@ -103,7 +103,7 @@ impl World {
     }
 
     /// Starts a server; returns when it serves.
-    async fn serve(&self) -> Child {
+    pub(crate) async fn serve(&self) -> Child {
         let mut child = self
             .command("serve")
             .stderr(Stdio::piped())
@@ -122,7 +122,7 @@ impl World {
         child
     }
 
-    async fn add_host(&self) {
+    pub(crate) async fn add_host(&self) {
         let store = open(&self.data_dir()).await;
         let (_, address) = self.pve.addresses().first().unwrap();
         let actor = Actor {
@@ -178,7 +178,7 @@ impl World {
     }
 
     /// Deploys, and returns when PVE is at work on the create.
-    async fn deploy_is_under_way(&self) {
+    pub(crate) async fn deploy_is_under_way(&self) {
         let asked = self.command("deploy nginx web --detach").output().await;
         let asked = asked.unwrap();
         assert!(
@@ -214,7 +214,7 @@ async fn open(dir: &Path) -> Store {
     Store::open(options, Timestamp(0)).await.unwrap()
 }
 
-fn tell(child: &Child, signal: Signal) {
+pub(crate) fn tell(child: &Child, signal: Signal) {
     let pid = i32::try_from(child.id().unwrap()).unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }

@@ -91,7 +91,7 @@ pub(super) struct Passed {
 }
 
 /// Methods the API knows; a client may send any word.
-pub(super) fn method(method: &str) -> &'static str {
+pub(crate) fn method(method: &str) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     KNOWN
         .into_iter()

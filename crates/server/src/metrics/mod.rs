@@ -13,13 +13,17 @@ mod page;
 mod process;
 mod scrape;
 mod store;
+mod traces;
 mod work;
 
 use journals::JournalMetrics;
+pub(crate) use labels::method;
 use operations::OperationMetrics;
 pub use page::metrics_markdown;
 pub(crate) use scrape::Scrape;
 use store::StoreMetrics;
+pub use traces::SpanFate;
+use traces::TraceMetrics;
 use work::WorkMetrics;
 
 use std::sync::Arc;
@@ -69,6 +73,7 @@ struct Inner {
     commits: Histogram,
     store: StoreMetrics,
     work: WorkMetrics,
+    traces: TraceMetrics,
     told: Family<Told, Counter>,
     operations: OperationMetrics,
     journals: JournalMetrics,
@@ -93,6 +98,7 @@ impl Metrics {
             commits: seconds(),
             store: StoreMetrics::default(),
             work: WorkMetrics::default(),
+            traces: TraceMetrics::default(),
             told: Family::default(),
             operations: OperationMetrics::default(),
             journals: JournalMetrics::default(),
@@ -140,6 +146,16 @@ impl Metrics {
         self.0.commits.observe(took.as_secs_f64());
     }
 
+    /// The server traces: what becomes of spans is told from now on, if nothing has yet.
+    pub fn trace_spans_begin(&self) {
+        self.0.traces.show_all();
+    }
+
+    /// So many spans came to this.
+    pub fn trace_spans(&self, fate: SpanFate, count: u64) {
+        self.0.traces.spans(fate, count);
+    }
+
     /// An event was told, each once.
     pub(crate) fn told(&self, kind: EventKind, event: &Event) {
         let kind_label = Told { kind: kind.label() };
@@ -166,6 +182,7 @@ impl Metrics {
         self.0.operations.show_all();
         self.0.journals.show_all();
         self.0.store.show_all();
+        self.0.traces.show_all();
     }
 
     /// The text of the figures as they are now, for who asks.
@@ -266,6 +283,7 @@ impl Inner {
         );
         self.store.register(registry);
         self.work.register(registry);
+        self.traces.register(registry);
         self.register_everybodys();
     }
 

@@ -61,6 +61,7 @@ pub(crate) async fn live_in(world: TestWorld) -> Live {
         metrics: Metrics::new("test"),
         events: EventLimits::default(),
         closing: CancellationToken::new(),
+        traces: None,
     });
     Live {
         world,

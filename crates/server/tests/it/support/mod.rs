@@ -150,6 +150,7 @@ pub(crate) async fn world_with(events: EventLimits) -> World {
         metrics: Metrics::new("test"),
         events,
         closing: closing.clone(),
+        traces: None,
     };
     let world = World {
         dir,

@@ -117,6 +117,7 @@ async fn run() -> Outcome<()> {
         metrics: Metrics::new("test"),
         events: EventLimits::default(),
         closing: stop.clone(),
+        traces: None,
     };
     let served = serve(
         listener,

@@ -129,6 +129,7 @@ async fn serve_api(world: &TestWorld, stop: CancellationToken) -> Result<Client>
         metrics: Metrics::new("test"),
         events: EventLimits::default(),
         closing: stop.clone(),
+        traces: None,
     };
     tokio::spawn(serve(
         listener,
