@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::clock::Deadline;
+use crate::figures::SHIPPED_FEATURES;
 use crate::invocation::{Captured, Invocation};
 use crate::ledger::{Outcome, Tally};
 use crate::place::Place;
@@ -36,6 +37,8 @@ fn built(place: &Place, folder: &Path, deadline: Deadline) -> Result<Invocation>
             "--quiet",
             "--locked",
             "--workspace",
+            "--features",
+            SHIPPED_FEATURES,
             "--example",
             PROGRAM,
         ])

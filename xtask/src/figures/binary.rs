@@ -210,10 +210,19 @@ const fn example(package: &'static str, name: &'static str) -> [&'static str; 4]
 /// The programs of figures among what is not optimised, for cargo.
 const FIGURES: [&str; 2] = ["--bin", "proximity-figures"];
 
+/// What is shipped and off by default: lints, tests and programs are of a build that has it.
+pub(crate) const SHIPPED_FEATURES: &str = "proximity/otel";
+
 /// What every build that is not optimised names, for cargo: the whole workspace and an example. Cargo then gives each dependency
 /// the features that it has for the tests; asked for one package it gives others, and builds some fifty libraries and most of the
 /// workspace once more for each.
-pub(crate) const AS_FOR_TESTS: [&str; 3] = ["--workspace", "--example", "guest-figures"];
+pub(crate) const AS_FOR_TESTS: [&str; 5] = [
+    "--workspace",
+    "--example",
+    "guest-figures",
+    "--features",
+    SHIPPED_FEATURES,
+];
 
 /// The programs of figures, optimised, for cargo.
 const FAST_FIGURES: [&str; 5] = [
@@ -239,9 +248,11 @@ const SIMULATION: [&str; 7] = [
 ];
 
 /// The product as it is shipped, for cargo.
-const SHIPPED: [&str; 5] = [
+const SHIPPED: [&str; 7] = [
     "--package",
     "proximity",
+    "--features",
+    "otel",
     "--profile",
     "dist",
     "--no-default-features",
@@ -349,6 +360,7 @@ mod tests {
             (profile_flag, features),
             ("--profile", "--no-default-features")
         );
+        assert!(SHIPPED.contains(&"otel"), "it sends traces");
         assert_eq!(built, place.target().join(profile).join("proximity"));
     }
 }

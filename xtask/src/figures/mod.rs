@@ -50,7 +50,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use self::binary::{AS_FOR_TESTS, Binary};
+pub(crate) use self::binary::{AS_FOR_TESTS, Binary, SHIPPED_FEATURES};
 pub(crate) use self::crash_matrix::run_lane;
 pub(crate) use self::record::Verdict;
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::Stand;
-use crate::figures::{self, AS_FOR_TESTS};
+use crate::figures::{self, AS_FOR_TESTS, SHIPPED_FEATURES};
 use crate::invocation::Invocation;
 use crate::ledger::{Outcome, Tally};
 
@@ -21,9 +21,17 @@ pub(super) fn fmt(stand: &Stand<'_>) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Lints, warnings included: of everything, and of what only a build that crashes where it is told to has.
+/// Lints, warnings included: of everything that is shipped, and of what only a build that crashes where it is told to has.
 pub(super) fn clippy(stand: &Stand<'_>) -> Result<Outcome> {
-    let all = cargo(stand, &clippy_args(&["--workspace", "--all-targets"]))?;
+    let all = cargo(
+        stand,
+        &clippy_args(&[
+            "--workspace",
+            "--all-targets",
+            "--features",
+            SHIPPED_FEATURES,
+        ]),
+    )?;
     let crashing = cargo(
         stand,
         &clippy_args(&[&AS_FOR_TESTS[..], &CRASHING].concat()),
@@ -45,19 +53,11 @@ fn clippy_args<'a>(of: &[&'a str]) -> Vec<&'a str> {
     args
 }
 
-/// What is shipped, without the lab and by itself, checked; and the binaries as tests and figures need them.
+/// The product by itself, without the lab and without what is off by default, linted; and the binaries as tests and figures need
+/// them.
 pub(super) fn build(stand: &Stand<'_>) -> Result<Outcome> {
-    let mut outcome = cargo(
-        stand,
-        &[
-            "check",
-            "--quiet",
-            "--locked",
-            "--package",
-            "proximity",
-            "--no-default-features",
-        ],
-    )?;
+    let bare = ["--package", "proximity", "--no-default-features"];
+    let mut outcome = cargo(stand, &clippy_args(&bare))?;
     for binary in figures::binaries() {
         if let Some(why) = binary.lacks(stand.place, stand.deadline)? {
             outcome = outcome.and(Outcome::skipped(format!("{binary:?}: {why}")));

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::Stand;
 use super::cargo_runs::number_before;
+use crate::figures::SHIPPED_FEATURES;
 use crate::invocation::{Captured, Invocation};
 use crate::ledger::{Outcome, Tally};
 use crate::tools::NEXTEST;
@@ -144,7 +145,8 @@ fn nextest(stand: &Stand<'_>, command: &[&str], filter: &str) -> Result<Invocati
     Ok(Invocation::new(NEXTEST.path(stand.place)?)
         .arg("nextest")
         .args(command)
-        .args(["--locked", "--workspace", "-E", filter])
+        .args(["--locked", "--workspace", "--features"])
+        .args([SHIPPED_FEATURES, "-E", filter])
         .variable("CARGO_TERM_COLOR", "never")
         .until(stand.deadline))
 }
