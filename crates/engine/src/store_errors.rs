@@ -28,6 +28,7 @@ pub(crate) fn store_row(error: &StoreError) -> ErrorRow {
         | StoreError::PlanApplied { .. }
         | StoreError::ApplyOverlaps { .. }
         | StoreError::BrakeStops { .. }
+        | StoreError::Rejected { .. }
         | StoreError::SecretInUse { .. } => apply_row(error),
         StoreError::HostnameTaken { .. } => row(
             "hostname_taken",
@@ -106,6 +107,11 @@ fn apply_row(error: &StoreError) -> ErrorRow {
             "brake_not_released",
             K::Invalid,
             "look at each of them; if all are to end, apply with --confirm-removed N, N being how many it ends",
+        ),
+        StoreError::Rejected { .. } => row(
+            "source_waits",
+            K::Conflict,
+            "apply it all the same with: proximity apply PLAN; or let it be applied by itself again with: proximity unreject APP",
         ),
         _ => row(
             "secret_in_use",

@@ -200,6 +200,9 @@ fn store_errors() -> Vec<StoreError> {
             done: 2,
             limit: 3,
         },
+        StoreError::Rejected {
+            rejected: Vec::new(),
+        },
         StoreError::SecretInUse {
             secret: text(),
             apps: vec![text()],

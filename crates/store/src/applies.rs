@@ -40,6 +40,8 @@ pub struct NewApply {
     /// What the mass brake is judged by in the commit that begins it, with what other applies end by then. `None`: a person has typed how
     /// many records end, or it ends none.
     pub brake: Option<BrakeBasis>,
+    /// No person stands behind it: in the commit that begins it nothing is begun of which just what its documents want was rejected by then.
+    pub unless_rejected: bool,
 }
 
 /// An apply.
@@ -171,6 +173,7 @@ impl Store {
     /// [`StoreError::NotFound`] for a plan that is not kept, or whose documents are not; [`StoreError::PlanApplied`];
     /// [`StoreError::ApplyOverlaps`] if another apply has an open change for an app of these documents or this plan;
     /// [`StoreError::BrakeStops`] if the mass brake stops it with all that other applies end, whoever began at the same moment;
+    /// [`StoreError::Rejected`] if content of it was rejected and no person stands behind it;
     /// [`StoreError::Exists`] for an id that is there; [`StoreError::KeyReused`].
     pub async fn start_apply(
         &self,
@@ -179,7 +182,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<ApplyRecord, StoreError> {
         if let Some(model) = self.model() {
-            return model.write(|state| state.start_apply(&apply, actor, now));
+            let spec_hash = |spec: Option<&DesiredSpec>| self.spec_hash(spec);
+            return model.write(|state| state.start_apply((&apply, &spec_hash), actor, now));
         }
         let sealer = &self.shared.sealer;
         self.write(async |tx| start(tx, sealer, &apply, actor, now).await)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proximity_domain::desired::Documents;
+use proximity_domain::desired::{DesiredSpec, Documents};
 use proximity_domain::ids::{AppId, ApplyId, PlanId};
 use proximity_domain::names::Hostname;
 use proximity_domain::plan::Plan;
@@ -18,6 +18,7 @@ use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
 use crate::plans::{documents, plan};
 use crate::records::Actor;
+use crate::rejections::{refuse_rejected, spec_hash_under, that_count};
 use crate::removals;
 use crate::request_keys::claim;
 use crate::row::{Columns, damaged, each};
@@ -43,6 +44,11 @@ pub(crate) async fn start(
     if let Some(basis) = &apply.brake {
         let by_applies = removals::after(&mut *tx, basis.from).await?;
         removals::let_go(basis, by_applies, &plan)?;
+    }
+    if apply.unless_rejected {
+        let rows = that_count(tx).await?;
+        let spec_hash = |spec: Option<&DesiredSpec>| spec_hash_under(sealer, spec);
+        refuse_rejected(rows, (&plan, &documents), &spec_hash)?;
     }
     query("UPDATE plans SET applied_at = $2 WHERE id = $1")
         .bind(apply.plan.to_string())

@@ -2,6 +2,7 @@
 
 use proximity_domain::ids::{AppId, ApplyId, OperationId, PlanId};
 
+use crate::rejections::RejectedRevision;
 use crate::sql::DatabaseError;
 
 /// An error of the store; nothing was written unless the text says otherwise.
@@ -46,6 +47,12 @@ pub enum StoreError {
         done: u64,
         /// How many may in an hour.
         limit: u64,
+    },
+    /// Content of an apply that no person stands behind was rejected.
+    #[error("what is wanted was rejected: {}", names(rejected))]
+    Rejected {
+        /// All that was, in the order of the plan's changes.
+        rejected: Vec<RejectedRevision>,
     },
     /// What is wanted of apps names the secret.
     #[error("secret {secret} is used by: {}", apps.join(", "))]
@@ -180,11 +187,24 @@ impl StoreError {
             Self::PlanApplied { .. } => "plan_applied",
             Self::ApplyOverlaps { .. } => "apply_overlaps",
             Self::BrakeStops { .. } => "brake_stops",
+            Self::Rejected { .. } => "rejected",
             Self::SecretInUse { .. } => "secret_in_use",
             Self::Database(error) => error.label(),
             Self::File { .. } => "file",
         }
     }
+}
+
+/// The names of the apps, the first five of many.
+fn names(rejected: &[RejectedRevision]) -> String {
+    const NAMED: usize = 5;
+    let named: Vec<&str> = rejected
+        .iter()
+        .take(NAMED)
+        .map(|row| row.name.as_str())
+        .collect();
+    let more = if rejected.len() > NAMED { ", …" } else { "" };
+    format!("{}{more}", named.join(", "))
 }
 
 /// The ports in brackets; nothing for none, and the first twenty of many.

@@ -1,18 +1,23 @@
 //! Content of apps that nothing applies by itself: a person rejected it, or it came to nothing when it was applied without one.
 
-use proximity_domain::desired::DesiredSpec;
+use std::collections::BTreeMap;
+
+use proximity_domain::desired::{DesiredSpec, Documents};
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::AppId;
 use proximity_domain::names::Hostname;
+use proximity_domain::plan::Plan;
 use proximity_domain::time::Timestamp;
 use serde_json::{Value, json};
 
+use crate::apply_changes::SpecHash;
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event, shown};
 use crate::plans::PLANS_KEPT;
 use crate::records::Actor;
 use crate::row::{Columns, each, to_json};
+use crate::seal::Sealer;
 use crate::sql::{Row, Tx, query};
 use crate::store::{Reader, Store};
 
@@ -150,9 +155,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Damaged`] if it cannot be written as text.
     pub fn spec_hash(&self, spec: Option<&DesiredSpec>) -> Result<String, StoreError> {
-        let text = spec.map(|spec| to_json("spec", spec)).transpose()?;
-        let text = text.unwrap_or_default();
-        Ok(self.fingerprint(&["wanted".as_bytes(), text.as_bytes()]))
+        spec_hash_under(&self.shared.sealer, spec)
     }
 
     /// All that was rejected, by name and content; also what counts no more.
@@ -187,6 +190,58 @@ impl Reader {
             .fetch_optional(self.named("rejected_revision"))
             .await?;
         row.as_ref().map(revision).transpose()
+    }
+}
+
+/// What [`Reader::spec_hash`] gives, under this key.
+pub(crate) fn spec_hash_under(
+    sealer: &Sealer,
+    spec: Option<&DesiredSpec>,
+) -> Result<String, StoreError> {
+    let text = spec.map(|spec| to_json("spec", spec)).transpose()?;
+    let text = text.unwrap_or_default();
+    Ok(sealer.fingerprint(&["wanted".as_bytes(), text.as_bytes()]))
+}
+
+/// Those of `rows` that stand for just what these documents want of apps that the plan changes, in the order of its changes, one of each. Of
+/// an app that no document names what they want is that it is to go.
+///
+/// # Errors
+/// [`StoreError::Damaged`] if a spec cannot be written as text.
+pub fn rejected_of(
+    rows: impl IntoIterator<Item = RejectedRevision>,
+    (plan, documents): (&Plan, &Documents),
+    spec_hash: impl Fn(Option<&DesiredSpec>) -> Result<String, StoreError>,
+) -> Result<Vec<RejectedRevision>, StoreError> {
+    let rows = rows.into_iter().filter(RejectedRevision::is_in_force);
+    let mut of_name: BTreeMap<Hostname, Vec<RejectedRevision>> = BTreeMap::new();
+    for row in rows {
+        of_name.entry(row.name.clone()).or_default().push(row);
+    }
+    let mut rejected = Vec::new();
+    for change in &plan.changes {
+        let Some(rows) = of_name.get(&change.name).filter(|_| !change.is_quiet()) else {
+            continue;
+        };
+        let wanted = spec_hash(documents.get(&change.name))?;
+        rejected.extend(rows.iter().find(|row| row.holds_back(&wanted)).cloned());
+    }
+    Ok(rejected)
+}
+
+/// That nothing of this plan was rejected.
+///
+/// # Errors
+/// [`StoreError::Rejected`] with all of it that was; those of [`rejected_of`].
+pub(crate) fn refuse_rejected(
+    rows: impl IntoIterator<Item = RejectedRevision>,
+    what: (&Plan, &Documents),
+    spec_hash: &SpecHash<'_>,
+) -> Result<(), StoreError> {
+    let rejected = rejected_of(rows, what, spec_hash)?;
+    match rejected.is_empty() {
+        true => Ok(()),
+        false => Err(StoreError::Rejected { rejected }),
     }
 }
 
@@ -265,6 +320,18 @@ async fn of_content(
         .fetch_optional(tx)
         .await?;
     row.as_ref().map(revision).transpose()
+}
+
+/// All that counts, by name and content.
+pub(crate) async fn that_count(tx: &mut Tx) -> Result<Vec<RejectedRevision>, StoreError> {
+    let rows = query(
+        "SELECT * FROM rejected_revisions WHERE forgotten_at IS NULL \
+         ORDER BY name, spec_hash LIMIT $1",
+    )
+    .bind(i64::from(REJECTED_KEPT))
+    .fetch_all(tx)
+    .await?;
+    each(&rows, revision)
 }
 
 /// What counts of a name, the newest last.

@@ -35,6 +35,7 @@ impl StoreError {
             | Self::PlanApplied { .. }
             | Self::ApplyOverlaps { .. }
             | Self::BrakeStops { .. }
+            | Self::Rejected { .. }
             | Self::SecretInUse { .. }
             | Self::HostnameTaken { .. }
             | Self::PortsExhausted { .. }

@@ -112,22 +112,32 @@ impl Verdict {
     #[must_use]
     pub fn unless_rejected(self, plan: &Plan, rejected: &BTreeMap<Hostname, String>) -> Self {
         let Self::Apply(_) = self else { return self };
-        let mut held = plan.changes.iter().filter_map(|one| {
-            let why = rejected.get(&one.name).filter(|_| !one.is_quiet())?;
-            Some(format!("{} was {why}", one.name))
-        });
-        let first: Vec<String> = held.by_ref().take(NAMED).collect();
-        if first.is_empty() {
-            return self;
+        let changes = plan.changes.iter().filter(|one| !one.is_quiet());
+        let names: BTreeSet<&Hostname> = changes.map(|one| &one.name).collect();
+        let rejected = rejected.iter().filter(|(name, _)| names.contains(name));
+        let rejected = rejected.map(|(name, why)| (name.clone(), why.clone()));
+        match held_back(&rejected.collect()) {
+            Some(why) => Self::Waits(why),
+            None => self,
         }
-        let more = if held.next().is_some() { "; …" } else { "" };
-        Self::Waits(Failure::new(
-            "source_waits",
-            format!("{}{more}", first.join("; ")),
-            "apply it all the same with: proximity apply PLAN; or let it be applied by itself again with: proximity unreject APP; or \
-             change the documents",
-        ))
     }
+}
+
+/// Why what was rejected of a plan holds all of it back, by app with by whom, when and why; `None`: nothing was.
+#[must_use]
+pub fn held_back(rejected: &BTreeMap<Hostname, String>) -> Option<Failure> {
+    let mut held = rejected.iter().map(|(name, why)| format!("{name} was {why}"));
+    let first: Vec<String> = held.by_ref().take(NAMED).collect();
+    if first.is_empty() {
+        return None;
+    }
+    let more = if held.next().is_some() { "; …" } else { "" };
+    Some(Failure::new(
+        "source_waits",
+        format!("{}{more}", first.join("; ")),
+        "apply it all the same with: proximity apply PLAN; or let it be applied by itself again with: proximity unreject APP; or \
+         change the documents",
+    ))
 }
 
 /// Codes of failures that come of what somebody else did at the same time.

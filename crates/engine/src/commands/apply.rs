@@ -29,7 +29,8 @@ pub struct StartApply {
 }
 
 impl Engine {
-    /// Records an apply of a plan; the answer comes at once, the work follows.
+    /// Records an apply of a plan that a person wants; the answer comes at once, the work follows. What was rejected of it is applied all the
+    /// same.
     ///
     /// Flow: the plan as it was kept → the same made anew from its documents → is it the same, is nothing in the way, was everything
     /// agreed to → one commit. Nothing is changed on a cluster by this.
@@ -42,6 +43,27 @@ impl Engine {
         &self,
         actor: &Actor,
         request: StartApply,
+    ) -> Result<ApplyRecord, EngineError> {
+        Box::pin(self.begin_apply(actor, request, false)).await
+    }
+
+    /// The same where no person wants it: of which content was rejected, also since the caller looked, is not begun.
+    ///
+    /// # Errors
+    /// As [`Engine::start_apply`]; [`StoreError::Rejected`].
+    pub async fn start_apply_unless_rejected(
+        &self,
+        actor: &Actor,
+        request: StartApply,
+    ) -> Result<ApplyRecord, EngineError> {
+        Box::pin(self.begin_apply(actor, request, true)).await
+    }
+
+    async fn begin_apply(
+        &self,
+        actor: &Actor,
+        request: StartApply,
+        unless_rejected: bool,
     ) -> Result<ApplyRecord, EngineError> {
         let parallel = request.parallel.unwrap_or(PARALLEL);
         if !(1..=MOST_AT_ONCE).contains(&parallel) {
@@ -83,6 +105,7 @@ impl Engine {
             parallel,
             key: request.key,
             brake: self.braked(now.plan.removed(), confirmed).await?,
+            unless_rejected,
         };
         let started = self.store().start_apply(apply, actor, self.now()).await;
         let started = started.map_err(|error| refused(error, confirmed))?;

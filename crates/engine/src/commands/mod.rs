@@ -54,6 +54,7 @@ pub use plan_remove::{PlannedGuest, RemovalPlan};
 pub use ports::{PortReason, PortVerdict, PortsReport, RangeView, UsedPorts};
 pub use preflight::{Preflight, PreflightLine};
 pub use reidentify::{Reidentification, Reidentify};
+pub(crate) use rejections::by_name;
 pub use rejections::{MOST_REASON_CHARS, RejectPlan};
 pub(crate) use restore_keys::RestoreInput;
 pub use restore_keys::{RestoreKeys, RestorePreview, wanted};

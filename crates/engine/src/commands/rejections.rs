@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use proximity_domain::apply::ChangeState;
-use proximity_domain::desired::Documents;
+use proximity_domain::desired::{DesiredSpec, Documents};
 use proximity_domain::ids::PlanId;
 use proximity_domain::names::Hostname;
 use proximity_domain::plan::{Change, Plan};
@@ -14,7 +14,7 @@ use proximity_domain::source::rejects;
 use proximity_store::applies::ApplyRecord;
 use proximity_store::error::StoreError;
 use proximity_store::records::Actor;
-use proximity_store::rejections::{NewRejection, RejectedRevision};
+use proximity_store::rejections::{NewRejection, RejectedRevision, rejected_of};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -109,23 +109,10 @@ impl Engine {
         documents: &Documents,
     ) -> Result<BTreeMap<Hostname, String>, StoreError> {
         let store = self.store();
-        let rows = store.rejected_revisions().await?.into_iter();
-        let rows = rows.filter(RejectedRevision::is_in_force);
-        let mut of_name: BTreeMap<Hostname, Vec<RejectedRevision>> = BTreeMap::new();
-        for row in rows {
-            of_name.entry(row.name.clone()).or_default().push(row);
-        }
-        let mut rejected = BTreeMap::new();
-        for change in &plan.changes {
-            let Some(rows) = of_name.get(&change.name).filter(|_| !change.is_quiet()) else {
-                continue;
-            };
-            let wanted = store.spec_hash(documents.get(&change.name))?;
-            if let Some(row) = rows.iter().find(|row| row.holds_back(&wanted)) {
-                rejected.insert(change.name.clone(), told(row));
-            }
-        }
-        Ok(rejected)
+        let rows = store.rejected_revisions().await?;
+        let spec_hash = |spec: Option<&DesiredSpec>| store.spec_hash(spec);
+        let rejected = rejected_of(rows, (plan, documents), spec_hash)?;
+        Ok(by_name(&rejected))
     }
 
     /// Says of each change whether what it wants was rejected.
@@ -184,6 +171,12 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Of each app by whom, when and why, as it follows "was".
+pub(crate) fn by_name(rejected: &[RejectedRevision]) -> BTreeMap<Hostname, String> {
+    let each = rejected.iter();
+    each.map(|row| (row.name.clone(), told(row))).collect()
 }
 
 /// By whom, when and why, as it follows "was".

@@ -8,14 +8,14 @@ use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, PlanId};
 use proximity_domain::names::{CommitId, SecretName};
 use proximity_domain::plan::Plan;
-use proximity_domain::source::{Due, Sight, SourceState, Verdict, judge};
+use proximity_domain::source::{Due, Sight, SourceState, Verdict, held_back, judge};
 use proximity_store::error::StoreError;
 use proximity_store::plans::PlanRecord;
 use proximity_store::sources::SourceRecord;
 
 use super::checkout::Checkout;
 use super::trouble::Halt;
-use crate::commands::{MakePlan, StartApply};
+use crate::commands::{MakePlan, StartApply, by_name};
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -256,7 +256,7 @@ async fn applied(
     };
     let sight = &source.sight;
     let actor = source.actor();
-    match Box::pin(engine.start_apply(&actor, request)).await {
+    match Box::pin(engine.start_apply_unless_rejected(&actor, request)).await {
         Ok(apply) => Ok(sight.applies(commit, plan, apply.id, due)),
         Err(error) => match waits(&error) {
             Some(why) => Ok(sight.waits(commit, plan, why, due)),
@@ -269,6 +269,10 @@ async fn applied(
 fn waits(error: &EngineError) -> Option<Failure> {
     let is_passing = match error {
         EngineError::NotApplied(_) => true,
+        // It was rejected after the look at it.
+        EngineError::Store(StoreError::Rejected { rejected }) => {
+            return held_back(&by_name(rejected));
+        }
         EngineError::Store(error) => matches!(
             error,
             StoreError::ApplyOverlaps { .. } | StoreError::PlanApplied { .. }

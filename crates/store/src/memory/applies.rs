@@ -22,13 +22,14 @@ use crate::apply_claims::lost;
 use crate::error::StoreError;
 use crate::journal::{Act, MAX_ROWS};
 use crate::records::{Actor, Lease};
+use crate::rejections::refuse_rejected;
 use crate::removals::{counts, let_go};
 use crate::row::damaged;
 
 impl State {
     pub(crate) fn start_apply(
         &mut self,
-        apply: &NewApply,
+        (apply, spec_hash): (&NewApply, &SpecHash<'_>),
         actor: &Actor,
         now: Timestamp,
     ) -> Result<ApplyRecord, StoreError> {
@@ -43,6 +44,9 @@ impl State {
         }
         if let Some(basis) = &apply.brake {
             let_go(basis, self.removals_after(basis.from), &plan)?;
+        }
+        if apply.unless_rejected {
+            refuse_rejected(self.all_rejected(), (&plan, &documents), spec_hash)?;
         }
         if self.applies.contains_key(&apply.id) {
             return Err(StoreError::Exists { what: "apply", id });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proximity_domain::app::Status;
 use proximity_domain::create::Resources;
-use proximity_domain::desired::Documents;
+use proximity_domain::desired::{DesiredSpec, Documents};
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
 use proximity_domain::ids::{
     AppId, ApplyId, Epoch, GuestId, HolderId, HostId, InstallationId, OperationId, PlanId, Vmid,
@@ -161,8 +161,11 @@ fn sound() -> State {
         parallel: 1,
         key: None,
         brake: None,
+        unless_rejected: false,
     };
-    state.start_apply(&new, &actor, NOW).unwrap();
+    let spec_hash = |_: Option<&DesiredSpec>| Ok(String::new());
+    let begun = state.start_apply((&new, &spec_hash), &actor, NOW);
+    begun.unwrap();
     state
 }
 

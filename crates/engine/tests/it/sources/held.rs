@@ -295,3 +295,44 @@ async fn what_is_let_be_is_applied_by_itself_again() {
     s.reaches(SourceState::AsWanted).await;
     assert_eq!(s.hostnames().await, ["web"]);
 }
+
+/// Whoever applies by itself has looked before that.
+#[tokio::test]
+async fn what_is_rejected_after_the_look_is_begun_by_a_person_alone() {
+    let (s, repository) = (Stand::start().await, Repository::new());
+    repository.write("apps/web.yaml", document("web", ""));
+    repository.commit();
+    s.add(request(&repository.url(), SourcePolicy::Plan))
+        .await
+        .unwrap();
+    let plan = s.reaches(SourceState::Waiting).await.plan.unwrap();
+    let (engine, actor) = (&s.w.engine, &s.w.actor);
+    let request_of_all = RejectPlan {
+        plan,
+        app: None,
+        why: None,
+    };
+    engine.reject_plan(actor, request_of_all).await.unwrap();
+    let is_refused = async || {
+        let request = StartApply {
+            plan: s.look().await.plan.unwrap(),
+            consent: Consent::default(),
+            parallel: None,
+            owner: None,
+            key: None,
+        };
+        match engine.start_apply_unless_rejected(actor, request).await {
+            Ok(begun) => panic!("{begun:?}"),
+            Err(refused) if refused.code() == "plan_outdated" => false,
+            Err(refused) => {
+                assert_eq!(refused.code(), "source_waits", "{refused}");
+                assert!(refused.to_string().contains("web"), "{refused}");
+                true
+            }
+        }
+    };
+    s.w.until(is_refused).await.unwrap();
+    assert_eq!(s.w.store.applies(None, 10).await.unwrap(), []);
+    s.person_applies().await;
+    assert_eq!(s.w.store.applies(None, 10).await.unwrap().len(), 1);
+}

@@ -101,6 +101,7 @@ impl Play {
                 done: u64::from(plan % 3),
                 from: Timestamp(at.0.saturating_sub(3_000)),
             }),
+            unless_rejected: plan % 2 == 1,
         };
         both!(self.pair, store => store.removals_after(Timestamp(at.0 - 3_000))).unwrap();
         both!(self.pair, store => store.start_apply(new.clone(), &actor, at)).is_err()
@@ -117,9 +118,18 @@ impl Play {
         let name = plans::name(n);
         both!(self.pair, store => store.rejected_revision(&name, "hash-1")).unwrap();
         let by = ["source home", "ann"][usize::from(what / 4 % 2)];
+        // What documents want, and what none does.
+        let wanted = |of: u8| {
+            let documents = plans::documents(what / 8);
+            let spec = documents.get(&plans::name(of));
+            self.pair.sqlite.spec_hash(spec).unwrap()
+        };
         let one = |of: u8| NewRejection {
             name: plans::name(of),
-            spec_hash: format!("hash-{}", what % 4),
+            spec_hash: match what % 4 {
+                0 | 1 => wanted(of),
+                other => format!("hash-{}", other % 2),
+            },
             why: (of > 99).then(|| format!("because\0 of {of}")),
         };
         let new = [one(n), one(n.wrapping_add(1))];

@@ -3,6 +3,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
@@ -35,9 +39,11 @@ impl Pair {
         // What is compared is not durability: no disk has to be waited for where there is memory to write to.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         let folder = folder.unwrap();
+        let key_file = folder.path().join("key");
+        write_key(&key_file);
         let options = StoreOptions {
             path: folder.path().join("proximity.db"),
-            key_file: folder.path().join("key"),
+            key_file,
             public: PUBLIC,
             internal: INTERNAL,
             rest_ms: REST_MS,
@@ -56,6 +62,13 @@ impl Pair {
             _folder: folder,
         }
     }
+}
+
+/// The key of a store in memory, so that both have the same for the same content.
+fn write_key(path: &Path) {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    file.unwrap().write_all(&[b'0'; 64]).unwrap();
 }
 
 /// Asks both, compares, and gives the answer.
@@ -129,6 +142,7 @@ fn sort_of(refusal: &StoreError) -> &'static str {
         StoreError::PlanApplied { .. } => "plan applied",
         StoreError::ApplyOverlaps { .. } => "overlaps",
         StoreError::BrakeStops { .. } => "brake",
+        StoreError::Rejected { .. } => "rejected",
         StoreError::SecretInUse { .. } => "secret in use",
         StoreError::HostnameTaken { .. } => "host name taken",
         StoreError::PortsExhausted { resting, .. } if resting.is_empty() => "no port",

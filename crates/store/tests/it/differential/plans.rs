@@ -26,7 +26,7 @@ pub fn name(n: u8) -> Hostname {
 }
 
 /// The apps of the plan but the last of three, and one that stays as it is.
-fn documents(n: u8) -> Documents {
+pub fn documents(n: u8) -> Documents {
     let settings = match n % 4 {
         0 => json!({}),
         of => json!({"PASSWORD": {"secret": format!("secret-{of}")}}),

@@ -76,6 +76,7 @@ pub async fn try_start(world: &mut World, plan: PlanId) -> Result<ApplyRecord, S
         parallel: 2,
         key: None,
         brake: None,
+        unless_rejected: false,
     };
     let started = world.store.start_apply(new, &world.actor, world.at());
     started.await
@@ -147,6 +148,7 @@ pub async fn are_begun_in_one_commit(make: &impl Make) {
         parallel: 1_000,
         key: Some(request_key("once")),
         brake: None,
+        unless_rejected: false,
     };
     let (store, actor, at) = (world.store.clone(), world.actor.clone(), world.at());
     let started = store.start_apply(new.clone(), &actor, at).await.unwrap();
@@ -248,6 +250,7 @@ pub async fn that_begin_beside_each_other_are_stopped_by_the_mass_brake_together
         parallel: 1,
         key: None,
         brake,
+        unless_rejected: false,
     };
     let first = kept(&mut world, removes(["aaa", "bbb"]), &[]).await;
     let second = kept(&mut world, removes(["ccc", "ddd"]), &[]).await;
@@ -519,6 +522,7 @@ pub async fn of_many_the_newest_stay_and_those_at_work(make: &impl Make) {
         parallel: 1,
         key: None,
         brake: None,
+        unless_rejected: false,
     };
     store.start_apply(new, &other, Timestamp(0)).await.unwrap();
     assert!(store.apply(over[1]).await.unwrap().is_some());

@@ -125,6 +125,7 @@ fn assert_refusal(error: &StoreError) {
         | StoreError::PlanApplied { .. }
         | StoreError::ApplyOverlaps { .. }
         | StoreError::BrakeStops { .. }
+        | StoreError::Rejected { .. }
         | StoreError::SecretInUse { .. } => true,
         StoreError::TooNew { .. }
         | StoreError::Key { .. }

@@ -2,13 +2,15 @@
 
 use proximity_domain::desired::DesiredSpec;
 use proximity_domain::event::EventKind;
+use proximity_domain::ids::{ApplyId, PlanId};
 use proximity_domain::plan::Act;
 use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
+use proximity_store::applies::{ApplyRecord, NewApply};
 use proximity_store::rejections::{FORGOTTEN_KEPT, NewRejection, RejectedRevision};
 use serde_json::json;
 
-use super::applies::{begun, change, document, does, name};
+use super::applies::{begun, change, document, does, kept, name};
 use super::world::{Make, World};
 
 fn content(of: &str, spec_hash: &str) -> NewRejection {
@@ -163,5 +165,75 @@ pub async fn stand_for_what_is_wanted_and_of_the_forgotten_the_newest_stay(make:
     assert_eq!(kept.len(), FORGOTTEN_KEPT as usize + 1);
     assert!(kept.iter().all(|one| one.name != name("app-0")));
     world.pass(1);
+    world.assert_sound().await;
+}
+
+async fn begins(
+    world: &mut World,
+    plan: PlanId,
+    unless_rejected: bool,
+) -> Result<ApplyRecord, StoreError> {
+    let new = NewApply {
+        id: ApplyId(world.id()),
+        plan,
+        parallel: 1,
+        key: None,
+        brake: None,
+        unless_rejected,
+    };
+    let begun = world.store.start_apply(new, &world.actor, world.at());
+    begun.await
+}
+
+/// It was rejected after whoever applies by itself had looked.
+pub async fn are_judged_again_in_the_commit_that_begins_an_apply(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (store, actor) = (world.store.clone(), world.actor.clone());
+    let wanted = |of: &str| {
+        let spec = DesiredSpec::of(&document(of, json!({}))).unwrap();
+        store.spec_hash(Some(&spec)).unwrap()
+    };
+    let changes = vec![
+        change("gone", Act::Destroy, None, &[]),
+        change("odd", Act::NoOp, None, &[]),
+        change("web", Act::Create, None, &[]),
+    ];
+    let documents = [document("odd", json!({})), document("web", json!({}))];
+    let plan = kept(&mut world, changes, &documents).await;
+    let removal = store.spec_hash(None).unwrap();
+    let all = [
+        content("gone", &removal),
+        content("odd", &wanted("odd")),
+        content("web", &wanted("web")),
+        content("two", &wanted("two")),
+    ];
+    rejects(&world, &all).await;
+    let held = |refused: Result<ApplyRecord, StoreError>| match refused {
+        Err(StoreError::Rejected { rejected }) => {
+            let names = rejected.iter().map(|row| row.name.to_string());
+            names.collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    // What stays as it is, or is no app of the plan, is no matter.
+    let refused = begins(&mut world, plan, true).await;
+    assert_eq!(held(refused), ["gone", "web"]);
+    let record = store.plan(plan).await.unwrap().unwrap();
+    assert_eq!(record.applied_at, None, "nothing was written");
+    assert_eq!(store.applies(None, 10).await.unwrap(), []);
+    let at = world.at();
+    let forgotten = store.unreject_revision(&name("gone"), None, &actor, at);
+    forgotten.await.unwrap();
+    let refused = begins(&mut world, plan, true).await;
+    assert_eq!(held(refused), ["web"]);
+    // Other content of its name takes the place of what the same rejected before.
+    rejects(&world, &[content("web", "other")]).await;
+    begins(&mut world, plan, true).await.unwrap();
+    // A person applies what they want.
+    let two = vec![change("two", Act::Create, None, &[])];
+    let plan = kept(&mut world, two, &[document("two", json!({}))]).await;
+    let refused = begins(&mut world, plan, true).await;
+    assert_eq!(held(refused), ["two"]);
+    begins(&mut world, plan, false).await.unwrap();
     world.assert_sound().await;
 }
