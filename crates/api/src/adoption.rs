@@ -206,6 +206,9 @@ pub struct DriftReport {
     /// Against the day of its adoption, key by key; empty for an app that was not adopted. Left out are the checksum and the lock, and
     /// what is only told in another order.
     pub changes: Vec<DriftedKey>,
+    /// The same of the keys that documents let somebody else change (`ignore`): no drift, and nothing puts them back.
+    #[serde(default)]
+    pub ignored: Vec<DriftedKey>,
 }
 
 /// A field from all three sides.
@@ -221,6 +224,9 @@ pub struct DriftedField {
     pub now: Option<Value>,
     /// Who made the difference to what is wanted: `documents`, `cluster`, `both`; `null` = there is none, it was only applied otherwise.
     pub source: Option<String>,
+    /// Documents let somebody else change it (`ignore`), and somebody did: that is no drift, and nothing puts it back.
+    #[serde(default)]
+    pub ignored: bool,
 }
 
 /// A key of the configuration that differs.

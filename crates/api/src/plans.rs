@@ -73,6 +73,9 @@ pub struct Plan {
     pub counts: PlanCounts,
     /// In the order in which they would be done; what is known to be as wanted is left out.
     pub changes: Vec<PlannedChange>,
+    /// What somebody changed in Proxmox VE that the documents let them change (`ignore`): nothing is done about it.
+    #[serde(default)]
+    pub ignored: Vec<PlanIgnored>,
     /// The mass brake would stop it, until a person types the number; `null` = it would not.
     pub brake: Option<PlanBrake>,
     /// What it goes back to; `null` = its documents were given.
@@ -150,6 +153,15 @@ pub struct PlannedChange {
     pub obstacles: Vec<PlanObstacle>,
     /// What could not be compared, and that just this was rejected before.
     pub notes: Vec<String>,
+}
+
+/// What differs of one app and is left so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PlanIgnored {
+    /// The app's name in the documents.
+    pub name: String,
+    /// What differs; `to` is what the documents want.
+    pub fields: Vec<PlannedField>,
 }
 
 /// One thing that differs.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::depends::layers;
+use crate::ignore::Ignored;
 use crate::manifest::{AdoptedSpec, AppSpec, Kind, Manifest, Policy, SettingSource};
 use crate::names::{Hostname, ManifestName, SecretName};
 
@@ -45,6 +46,15 @@ impl DesiredSpec {
         match self {
             Self::App(spec) => spec.policy,
             Self::AdoptedApp(spec) => spec.policy,
+        }
+    }
+
+    /// What of its container somebody else may change.
+    #[must_use]
+    pub fn ignored(&self) -> &Ignored {
+        match self {
+            Self::App(spec) => &spec.ignore,
+            Self::AdoptedApp(spec) => &spec.ignore,
         }
     }
 

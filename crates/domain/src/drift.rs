@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::names::Mac;
+
 /// Keys that say nothing of the container itself: the checksum of the file, who works on it right now, and the newest snapshot,
 /// which a backup makes too.
 pub(crate) const VOLATILE: [&str; 3] = ["digest", "lock", "parent"];
@@ -97,6 +99,15 @@ fn properties(text: &str) -> Vec<String> {
         Some(_) | None => part.to_owned(),
     });
     plain.collect::<BTreeSet<String>>().into_iter().collect()
+}
+
+/// The MAC in the value of a network device.
+pub(crate) fn mac_of(value: &Value) -> Option<Mac> {
+    let mut parts = value.as_str()?.split(',');
+    parts
+        .find_map(|part| part.strip_prefix("hwaddr="))?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::app::{AppClass, StatusLabel};
 use crate::ids::AppId;
+use crate::ignore::Ignored;
 use crate::manifest::{
     AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish, SecretReference, SettingSource,
     WantedPower,
@@ -130,6 +131,7 @@ pub fn document(
             if let Some(Manifest::AdoptedApp { spec: applied, .. }) = applied {
                 spec.power = of_power(applied.power);
                 spec.policy = applied.policy;
+                spec.ignore.clone_from(&applied.ignore);
                 spec.depends_on.clone_from(&applied.depends_on);
             }
             (Manifest::AdoptedApp { name, spec }, Vec::new())
@@ -161,6 +163,7 @@ fn app(
         settings: BTreeMap::new(),
         power,
         policy: applied.map_or(Policy::default(), |applied| applied.policy),
+        ignore: applied.map_or_else(Ignored::default, |applied| applied.ignore.clone()),
         depends_on: applied.map_or_else(Vec::new, |applied| applied.depends_on.clone()),
     };
     let mut secrets = Vec::new();
@@ -213,6 +216,7 @@ fn adopted(
         guard: recorded.guarded,
         power,
         policy: Policy::default(),
+        ignore: Ignored::default(),
         depends_on: Vec::new(),
     })
 }

@@ -23,6 +23,7 @@ pub mod guest;
 pub mod guest_snapshot;
 pub mod identity;
 pub mod ids;
+pub mod ignore;
 pub mod interface;
 pub mod janitor;
 pub mod manifest;

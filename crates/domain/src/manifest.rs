@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Vmid;
+use crate::ignore::Ignored;
 use crate::names::{
     CatalogId, HostLabel, Hostname, ManifestName, NodeName, SecretName, SettingName, ValueName,
 };
@@ -125,6 +126,9 @@ pub struct AppSpec {
     /// What a difference made by somebody else leads to.
     #[serde(default, skip_serializing_if = "Policy::is_default")]
     pub policy: Policy,
+    /// Keys of its container's configuration that somebody else may change.
+    #[serde(default, skip_serializing_if = "Ignored::is_empty")]
+    pub ignore: Ignored,
     /// Apps and stacks that have to be there before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<ManifestName>,
@@ -246,6 +250,9 @@ pub struct AdoptedSpec {
     /// What a difference made by somebody else leads to.
     #[serde(default, skip_serializing_if = "Policy::is_default")]
     pub policy: Policy,
+    /// Keys of its container's configuration that somebody else may change.
+    #[serde(default, skip_serializing_if = "Ignored::is_empty")]
+    pub ignore: Ignored,
     /// Apps and stacks that have to be there before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<ManifestName>,

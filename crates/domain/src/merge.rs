@@ -41,16 +41,19 @@ pub enum Verdict {
     BothSame,
     /// Both changed it, and not to the same.
     Conflict,
+    /// Somebody else changed it, and the documents say that they may.
+    Ignored,
 }
 
 impl Verdict {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Unchanged,
         Self::Ours,
         Self::Theirs,
         Self::BothSame,
         Self::Conflict,
+        Self::Ignored,
     ];
 
     /// Stable text.
@@ -62,15 +65,16 @@ impl Verdict {
             Self::Theirs => "theirs",
             Self::BothSame => "both_same",
             Self::Conflict => "conflict",
+            Self::Ignored => "ignored",
         }
     }
 
-    /// Somebody else changed what is there, and it is not what is wanted.
+    /// Somebody else changed what is there, it is not what is wanted, and they may not.
     #[must_use]
     pub fn is_drift(self) -> bool {
         match self {
             Self::Theirs | Self::Conflict => true,
-            Self::Unchanged | Self::Ours | Self::BothSame => false,
+            Self::Unchanged | Self::Ours | Self::BothSame | Self::Ignored => false,
         }
     }
 
@@ -80,8 +84,19 @@ impl Verdict {
         match self {
             Self::Unchanged | Self::BothSame => None,
             Self::Ours => Some(Source::Documents),
-            Self::Theirs => Some(Source::Cluster),
+            Self::Theirs | Self::Ignored => Some(Source::Cluster),
             Self::Conflict => Some(Source::Both),
+        }
+    }
+
+    /// The same of a field that somebody else may change: what is there counts as it was applied last, unless it is as wanted. What the
+    /// documents change is made so all the same.
+    #[must_use]
+    pub fn ignoring(self) -> Self {
+        match self {
+            Self::Theirs => Self::Ignored,
+            Self::Conflict => Self::Ours,
+            Self::Unchanged | Self::Ours | Self::BothSame | Self::Ignored => self,
         }
     }
 
@@ -121,7 +136,7 @@ impl Answer {
     #[must_use]
     pub fn of(verdict: Verdict, policy: Policy) -> Self {
         match (verdict, policy) {
-            (Verdict::Unchanged | Verdict::BothSame, _) => Self::Nothing,
+            (Verdict::Unchanged | Verdict::BothSame | Verdict::Ignored, _) => Self::Nothing,
             (Verdict::Ours, _) | (Verdict::Theirs | Verdict::Conflict, Policy::Revert) => {
                 Self::Change
             }
@@ -284,6 +299,13 @@ mod tests {
             // What somebody else wrote goes where the documents are to win, and nowhere else.
             let is_theirs = actual != last && actual != wanted;
             prop_assert_eq!(is_theirs, answer == Answer::Tell);
+            // What they may change is neither told nor thrown away, unless the documents changed it too.
+            for policy in [Policy::Warn, Policy::Revert, Policy::Accept] {
+                let ignoring = Answer::of(verdict.ignoring(), policy);
+                prop_assert!(ignoring != Answer::Tell && ignoring != Answer::Accept);
+                let changes = ignoring == Answer::Change;
+                prop_assert_eq!(changes, wanted != last && actual != wanted);
+            }
             // And the other way round: to accept never throws away what the documents changed.
             let is_ours = wanted != last && actual != wanted;
             let accepted = Answer::of(verdict, Policy::Accept) == Answer::Accept;

@@ -7,8 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::drift::{Drift, drift};
-use crate::names::Mac;
+use crate::drift::{Drift, drift, mac_of};
 
 /// Which keys a person wants back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,16 +247,8 @@ fn family(key: &str) -> Option<&str> {
 
 /// The first network device has the same MAC on both sides.
 fn keeps_mac(drift: &Drift) -> bool {
-    let mac = |value: &Option<Value>| -> Option<Mac> {
-        let text = value.as_ref()?.as_str()?;
-        let mut parts = text.split(',');
-        parts
-            .find_map(|part| part.strip_prefix("hwaddr="))?
-            .parse()
-            .ok()
-    };
-    let then = mac(&drift.then);
-    then.is_some() && then == mac(&drift.now)
+    let then = drift.then.as_ref().and_then(mac_of);
+    then.is_some() && then == drift.now.as_ref().and_then(mac_of)
 }
 
 impl RestorePlan {

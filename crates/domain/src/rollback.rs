@@ -428,6 +428,10 @@ pub fn unsaid(name: &Hostname, now: &DesiredSpec, then: &DesiredSpec) -> Vec<Los
     if policy(now) != policy(then) {
         lost.push(of("policy", json!(policy(now))));
     }
+    let after = then.ignored().patterns();
+    let told = now.ignored().patterns().iter();
+    let told = told.filter(|pattern| !after.contains(pattern));
+    lost.extend(told.map(|pattern| of("ignore", json!(pattern))));
     let after = then.depends_on();
     let gone = now.depends_on().into_iter();
     let gone = gone.filter(|need| !after.contains(need));

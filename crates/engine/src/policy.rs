@@ -18,6 +18,7 @@ use proximity_domain::app::AppClass;
 use proximity_domain::create::ResourceRequest;
 use proximity_domain::desired::DesiredSpec;
 use proximity_domain::ids::{AppId, OperationId};
+use proximity_domain::ignore::Ignored;
 use proximity_domain::manifest::{AppSpec, Policy};
 use proximity_domain::merge::{Answer, Merged};
 use proximity_domain::operation::{OperationKind, OperationState};
@@ -217,8 +218,8 @@ impl Reverter {
             (Way::Configuration, DesiredSpec::App(spec), AppClass::Native) => {
                 self.update(app, spec, fields, key).await
             }
-            (Way::Configuration, DesiredSpec::AdoptedApp(_), AppClass::Adopted) => {
-                self.restore(app, fields, key).await
+            (Way::Configuration, DesiredSpec::AdoptedApp(spec), AppClass::Adopted) => {
+                self.restore(app, &spec.ignore, fields, key).await
             }
             (_, DesiredSpec::App(_) | DesiredSpec::AdoptedApp(_), _) => Ok(None),
         }
@@ -368,16 +369,18 @@ impl Reverter {
         Ok(Some(Box::pin(made).await?))
     }
 
-    /// Keys of a container that was taken over, of those that may be written.
+    /// Keys of a container that was taken over, of those that may be written. What was told may be ignored since.
     async fn restore(
         &self,
         app: &AppRecord,
+        ignored: &Ignored,
         drifted: &[Merged],
         key: RequestKey,
     ) -> Result<Option<OperationRecord>, EngineError> {
         let told = drifted
             .iter()
             .filter_map(|field| field.path.strip_prefix(KEY));
+        let told = told.filter(|key| !ignored.means(AppClass::Adopted, key));
         let told: BTreeSet<&str> = told.collect();
         if told.is_empty() {
             return Ok(None);

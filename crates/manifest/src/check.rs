@@ -162,6 +162,9 @@ fn rule_broken(text: &str, why: String, rule: &Rule) -> (String, String) {
         why
     };
     let start: String = text.trim().chars().take(MOST_WORDS).collect();
+    if let Some(hint) = rule.hint {
+        return (message, hint(&start));
+    }
     let mended = start.to_lowercase().replace(['_', ' ', '.'], "-");
     let hint = if (rule.check)(&mended).is_ok() && mended != text {
         format!("{} would do", quoted(&mended))

@@ -8,6 +8,7 @@ use proximity_domain::names::{
     ValueName,
 };
 
+use crate::ignored::{self, MOST_IGNORED};
 use crate::shape::{Field, Object, Rule, Shape};
 
 /// Characters of a setting's text: more no catalog entry takes.
@@ -20,36 +21,44 @@ fn follows<T: FromStr<Err = BadName>>(text: &str) -> Result<(), String> {
 static HOSTNAME: Rule = Rule {
     pattern: "^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$",
     check: follows::<Hostname>,
+    hint: None,
 };
 static NAME: Rule = Rule {
     pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
     check: follows::<ManifestName>,
+    hint: None,
 };
 static CATALOG_ID: Rule = Rule {
     pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
     check: follows::<CatalogId>,
+    hint: None,
 };
 static HOST: Rule = Rule {
     pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
     check: follows::<HostLabel>,
+    hint: None,
 };
 static NODE: Rule = Rule {
     pattern: "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$",
     check: follows::<NodeName>,
+    hint: None,
 };
 static SECRET: Rule = Rule {
     pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
     check: follows::<SecretName>,
+    hint: None,
 };
 /// Names of settings.
 pub(crate) static SETTING: Rule = Rule {
     pattern: "^[A-Za-z][A-Za-z0-9_]{0,47}$",
     check: follows::<SettingName>,
+    hint: None,
 };
 /// Names of values, each part by itself.
 pub(crate) static VALUE: Rule = Rule {
     pattern: "^[A-Za-z][A-Za-z0-9_-]{0,47}$",
     check: follows::<ValueName>,
+    hint: None,
 };
 /// Texts of settings.
 pub(crate) static LINE: Rule = Rule {
@@ -65,6 +74,7 @@ pub(crate) static LINE: Rule = Rule {
             Ok(())
         }
     },
+    hint: None,
 };
 
 /// A setting's value that is kept elsewhere.
@@ -92,6 +102,9 @@ static RESOURCES: Object = Object {
         ),
     ]],
 };
+
+const ABOUT_IGNORE: &str =
+    "Keys of its container that others may change, as Proxmox VE has them: memory, or net*.";
 
 /// What apps of either class have.
 const SHARED: &[Field] = &[
@@ -136,6 +149,11 @@ const OF_APP: &[Field] = &[
         "Settings of the catalog entry, by name.",
         Shape::Settings,
     ),
+    Field::optional(
+        "ignore",
+        ABOUT_IGNORE,
+        Shape::Texts(&ignored::OF_APP, MOST_IGNORED),
+    ),
 ];
 
 static APP_SPEC: Object = Object {
@@ -173,6 +191,11 @@ static ADOPTED_SPEC: Object = Object {
                 "guard",
                 "It is told when it is configured otherwise than on the day of its adoption.",
                 Shape::Boolean,
+            ),
+            Field::optional(
+                "ignore",
+                ABOUT_IGNORE,
+                Shape::Texts(&ignored::OF_ADOPTED, MOST_IGNORED),
             ),
         ],
         SHARED,

@@ -11,6 +11,7 @@
 
 mod check;
 mod given;
+mod ignored;
 mod kinds;
 mod limits;
 mod misplaced;

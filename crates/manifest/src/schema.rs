@@ -10,7 +10,8 @@ use crate::shape::{Object, Rule, Shape};
 /// The schema of a document, of whichever kind (JSON Schema 2020-12).
 ///
 /// It allows whatever is read and refuses what no value that is put in could mend, with one exception: `1.0` is a whole number to
-/// JSON Schema and none to a reading. Names that have to fit together, and the catalog's own rules, are beyond it.
+/// JSON Schema and none to a reading. Names that have to fit together, which keys of a configuration there are, and the catalog's own
+/// rules, are beyond it.
 #[must_use]
 pub fn schema() -> Value {
     let mut parts = Parts::default();

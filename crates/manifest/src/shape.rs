@@ -31,6 +31,8 @@ pub(crate) struct Rule {
     pub(crate) pattern: &'static str,
     /// The rule; what it says is told as it is.
     pub(crate) check: fn(&str) -> Result<(), String>,
+    /// What to do about a text that breaks it; `None`: what follows from the rule alone.
+    pub(crate) hint: Option<fn(&str) -> String>,
 }
 
 /// A map with named fields.

@@ -244,6 +244,7 @@ fn plan(changes: Vec<Change>) -> Plan {
         changes,
         unchanged: 0,
         uncompared: 0,
+        ignored: Vec::new(),
         brake: None,
         rollback: None,
     }

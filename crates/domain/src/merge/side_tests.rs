@@ -139,6 +139,42 @@ fn what_documents_leave_out_is_wanted_as_it_was_applied() {
 }
 
 #[test]
+fn what_somebody_else_may_change_is_shown_and_is_no_drift() {
+    let changed = Actual {
+        memory_mib: 700,
+        cores: None,
+        disk_bytes: Some(9 << 30),
+        power: Some(WantedPower::Stopped),
+        ..actual()
+    };
+    let with = |ignore: Value, memory_mib: u64| {
+        let spec = wanted(json!({
+            "resources": {"memory_mib": memory_mib}, "power": "running", "ignore": ignore,
+        }));
+        sides(&given(), Some(&spec), &changed)
+    };
+    let fields = with(json!(["memory", "root*"]), 512);
+    let expected = [
+        ("cores", Verdict::Theirs),
+        ("memory", Verdict::Ignored),
+        ("power", Verdict::Theirs),
+        ("rootfs", Verdict::Ignored),
+    ];
+    assert_eq!(paths(&fields), expected);
+    let told = drifted(&fields);
+    let others = [("cores", Verdict::Theirs), ("power", Verdict::Theirs)];
+    assert_eq!(paths(&told), others);
+    // What the documents change is made so, whatever was made of it meanwhile.
+    let fields = with(json!(["memory"]), 1024);
+    assert_eq!(paths(&fields)[1], ("memory", Verdict::Ours));
+    let fields = with(json!([]), 1024);
+    assert_eq!(paths(&fields)[1], ("memory", Verdict::Conflict));
+    // And what somebody else made as it is wanted by now is nothing more to do.
+    let fields = with(json!(["memory"]), 700);
+    assert_eq!(paths(&fields)[1], ("memory", Verdict::BothSame));
+}
+
+#[test]
 fn what_a_person_switched_here_is_no_drift() {
     let spec = wanted(json!({"power": "running"}));
     let stopped = Actual {
@@ -255,7 +291,10 @@ proptest! {
             let swapped = match one.verdict {
                 Verdict::Ours => Verdict::Theirs,
                 Verdict::Theirs => Verdict::Ours,
-                same @ (Verdict::Unchanged | Verdict::BothSame | Verdict::Conflict) => same,
+                same @ (Verdict::Unchanged
+                | Verdict::BothSame
+                | Verdict::Conflict
+                | Verdict::Ignored) => same,
             };
             prop_assert_eq!((&one.path, swapped), (&other.path, other.verdict));
         }
@@ -274,5 +313,43 @@ proptest! {
             let is_as_wanted = field.actual.as_ref() == Some(&field.wanted);
             prop_assert_eq!(field.verdict.source().is_none(), is_as_wanted);
         }
+    }
+
+    #[test]
+    fn what_is_ignored_never_drifts_and_what_is_not_is_as_without(
+        applied in (1_u64..3, 1_u32..3, 1_u32..3),
+        wish in (1_u64..3, 1_u32..3, 1_u32..3),
+        now in (1_u64..3, prop::option::of(1_u64..3), 1_u64..3),
+        ignored in prop::sample::subsequence(vec!["memory", "cores", "rootfs"], 0..=3),
+    ) {
+        let applied = Applied {
+            resources: Some(Resources {
+                memory_mib: applied.0,
+                cores: applied.1,
+                disk_gib: applied.2,
+            }),
+            power: None,
+        };
+        let now = Actual {
+            memory_mib: now.0,
+            cores: now.1,
+            disk_bytes: Some(now.2 << 30),
+            ..actual()
+        };
+        let of = |ignored: &[&str]| {
+            let resources = json!({"memory_mib": wish.0, "cores": wish.1, "disk_gib": wish.2});
+            let spec = wanted(json!({"resources": resources, "ignore": ignored}));
+            sides(&applied, Some(&spec), &now)
+        };
+        let (with, without) = (of(&ignored), of(&[]));
+        for field in drifted(&with) {
+            prop_assert!(!ignored.contains(&field.path.as_str()));
+        }
+        let others = |fields: &[Merged]| -> Vec<Merged> {
+            let others = fields.iter().filter(|one| !ignored.contains(&one.path.as_str()));
+            others.cloned().collect()
+        };
+        prop_assert_eq!(others(&with), others(&without));
+        prop_assert_eq!(with.len(), without.len(), "nothing is hidden");
     }
 }

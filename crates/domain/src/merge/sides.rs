@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Fields, Merged, Verdict, merge};
+use crate::app::AppClass;
 use crate::create::Resources;
 use crate::desired::DesiredSpec;
 use crate::manifest::{ResourceWish, WantedPower};
@@ -54,7 +55,7 @@ impl Sides {
 }
 
 /// What differs between the three sides, but for what only the container's inside shows. Without documents the container is wanted as it
-/// was applied; so is what they leave out.
+/// was applied; so is what they leave out. What they say that somebody else may change is there with its verdict, and is no drift.
 #[must_use]
 pub fn sides(applied: &Applied, wanted: Option<&DesiredSpec>, actual: &Actual) -> Vec<Merged> {
     let mut sides = Sides::default();
@@ -86,6 +87,13 @@ pub fn sides(applied: &Applied, wanted: Option<&DesiredSpec>, actual: &Actual) -
         sides.put("power", json!(before), json!(power), Some(json!(now)));
     }
     let mut all = merge(&sides.last, &sides.wanted, &sides.now);
+    if let Some(DesiredSpec::App(spec)) = wanted {
+        for field in &mut all {
+            if spec.ignore.means(AppClass::Native, &field.path) {
+                field.verdict = field.verdict.ignoring();
+            }
+        }
+    }
     all.retain(|field| field.verdict != Verdict::Unchanged);
     all
 }

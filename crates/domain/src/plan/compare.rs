@@ -8,11 +8,14 @@ use super::size::size_text;
 use super::state::{Figure, Observed, Recorded, SeenBy};
 use super::wanted::{WantedAdopted, WantedApp, WantedSetting};
 use super::{FieldDiff, Obstacle, Source};
-use crate::app::StatusLabel;
+use crate::app::{AppClass, StatusLabel};
+use crate::ignore::Ignored;
 use crate::manifest::WantedPower;
 use crate::names::SecretName;
 
 const GIB: u64 = 1 << 30;
+/// The root file system, of which the size alone is compared.
+const ROOTFS: &str = "rootfs";
 /// How much less than its volume a file system may hold, of a hundred: what it keeps for itself.
 const OWN_USE_PERCENT: u64 = 15;
 
@@ -20,6 +23,8 @@ const OWN_USE_PERCENT: u64 = 15;
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     pub(super) fields: Vec<FieldDiff>,
+    /// What somebody else changed and may.
+    pub(super) ignored: Vec<FieldDiff>,
     /// Something differs that no container changes in its life.
     pub(super) needs_another: bool,
     /// The list does not tell it for certain.
@@ -41,16 +46,19 @@ pub(super) fn app(
     let (given, got) = (&wanted.resources, &recorded.resources);
     let of = |figure: fn(&Observed) -> Figure| seen.map_or(Figure::Unknown, figure);
     compared.figure(
+        &wanted.ignore,
         "memory",
         (given.memory_mib, got.memory_mib),
         of(|seen| seen.memory_mib),
     );
     compared.figure(
+        &wanted.ignore,
         "cores",
         (u64::from(given.cores), u64::from(got.cores)),
         of(|seen| seen.cores),
     );
     compared.disk(
+        &wanted.ignore,
         u64::from(given.disk_gib) * GIB,
         u64::from(got.disk_gib) * GIB,
         seen,
@@ -61,19 +69,31 @@ pub(super) fn app(
     compared.at_rest(wanted.power, seen);
     let differs = !compared.fields.is_empty();
     let is_wish = wanted.power.is_some();
-    let may_lag =
-        |seen: &Observed| is_unlike(recorded, seen) || (is_wish && is_switched(recorded, seen));
+    let may_lag = |seen: &Observed| {
+        is_unlike(wanted, recorded, seen) || (is_wish && is_switched(recorded, seen))
+    };
     if seen.is_some_and(|seen| seen.by == SeenBy::List && (differs || may_lag(seen))) {
         compared.is_doubtful = true;
     }
     compared
 }
 
-/// A list shows other limits than those on record: it may be of before these were written down.
-fn is_unlike(recorded: &Recorded, seen: &Observed) -> bool {
-    let unlike = |now: Figure, recorded: u64| matches!(now, Figure::Is(now) if now != recorded);
-    let got = &recorded.resources;
-    unlike(seen.memory_mib, got.memory_mib) || unlike(seen.cores, u64::from(got.cores))
+/// A list shows other limits than those on record: it may be of before these were written down. Of one that is wanted as it is on record, and
+/// that somebody else may change, nothing follows whatever it is.
+fn is_unlike(wanted: &WantedApp, recorded: &Recorded, seen: &Observed) -> bool {
+    let unlike = |path: &str, now: Figure, wish: u64, recorded: u64| {
+        let may_be_any = wish == recorded && may_change(&wanted.ignore, path);
+        matches!(now, Figure::Is(now) if now != recorded) && !may_be_any
+    };
+    let (wish, got) = (&wanted.resources, &recorded.resources);
+    let (cores, got_cores) = (u64::from(wish.cores), u64::from(got.cores));
+    unlike("memory", seen.memory_mib, wish.memory_mib, got.memory_mib)
+        || unlike("cores", seen.cores, cores, got_cores)
+}
+
+/// Somebody else may change this of a container that we made.
+fn may_change(ignore: &Ignored, path: &str) -> bool {
+    ignore.means(AppClass::Native, path)
 }
 
 /// Or another power.
@@ -160,7 +180,13 @@ impl Compared {
     }
 
     /// A key of the configuration; of the pair the first is wanted, the second on record.
-    fn figure(&mut self, path: &str, (wanted, recorded): (u64, u64), now: Figure) {
+    fn figure(
+        &mut self,
+        ignore: &Ignored,
+        path: &str,
+        (wanted, recorded): (u64, u64),
+        now: Figure,
+    ) {
         let (is_wanted, is_recorded, from) = match now {
             Figure::Is(now) => (now == wanted, now == recorded, Some(json!(now))),
             Figure::Absent => (false, false, None),
@@ -171,13 +197,18 @@ impl Compared {
         };
         if !is_wanted {
             let source = source(recorded == wanted, is_recorded);
-            self.differs(path, from, Some(json!(wanted)), source);
+            let to = Some(json!(wanted));
+            if source == Source::Cluster && may_change(ignore, path) {
+                self.is_left(path, from, to);
+            } else {
+                self.differs(path, from, to, source);
+            }
         }
     }
 
     /// The root file system. It grows in place and never shrinks: where the documents want less than was made by them, another
     /// container is needed; where somebody made it larger in the cluster, a person has to say what is right.
-    fn disk(&mut self, wanted: u64, recorded: u64, seen: Option<&Observed>) {
+    fn disk(&mut self, ignore: &Ignored, wanted: u64, recorded: u64, seen: Option<&Observed>) {
         let now = match seen.map(|seen| (seen.by, seen.disk_bytes)) {
             Some((SeenBy::Configuration, Figure::Is(now))) => now,
             Some((SeenBy::Configuration, Figure::Unknown | Figure::Absent)) => {
@@ -199,7 +230,11 @@ impl Compared {
             return;
         }
         let from = Some(json!(size_text(now)));
+        let to = Some(json!(size_text(wanted)));
         let source = source(recorded == wanted, recorded == now);
+        if source == Source::Cluster && may_change(ignore, ROOTFS) {
+            return self.is_left(ROOTFS, from, to);
+        }
         let shrinks = now > wanted;
         if shrinks && source == Source::Documents {
             self.needs_another = true;
@@ -217,8 +252,7 @@ impl Compared {
                 ),
             ));
         }
-        let to = Some(json!(size_text(wanted)));
-        self.differs("rootfs", from, to, source);
+        self.differs(ROOTFS, from, to, source);
     }
 
     fn settings(
@@ -312,6 +346,16 @@ impl Compared {
                 "write `power: running`, or start it first",
             ));
         }
+    }
+
+    /// It differs, and nothing is done about it.
+    fn is_left(&mut self, path: &str, from: Option<Value>, to: Option<Value>) {
+        self.ignored.push(FieldDiff {
+            path: path.to_owned(),
+            from,
+            to,
+            source: Source::Cluster,
+        });
     }
 
     pub(super) fn differs(

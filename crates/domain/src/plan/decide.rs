@@ -12,7 +12,7 @@ use super::namesakes;
 use super::state::{Observed, Recorded, Sight, State};
 use super::waits::{Node, waits};
 use super::wanted::{Wanted, WantedAdopted, WantedApp, WantedKind};
-use super::{Act, Change, Downtime, Obstacle, Place, Plan};
+use super::{Act, Change, Downtime, FieldDiff, IgnoredFields, Obstacle, Place, Plan};
 use crate::app::{AppClass, StatusLabel};
 use crate::ids::{HostId, Vmid};
 use crate::names::{Hostname, SecretName};
@@ -44,15 +44,20 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
     judged.sort_by(|a, b| a.change.name.cmp(&b.change.name));
     let basis = digest(judged.iter().map(|one| one.fact.ground(&one.change)));
     decider.put_in_order(&mut judged, wanted);
-    let (mut changes, mut doubts) = (Vec::new(), Vec::new());
+    let (mut changes, mut doubts, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
     let (mut unchanged, mut uncompared) = (0, 0);
     for Judged {
         change,
         doubts: more,
+        ignored: fields,
         ..
     } in judged
     {
         doubts.extend(more);
+        if !fields.is_empty() {
+            let name = change.name.clone();
+            ignored.push(IgnoredFields { name, fields });
+        }
         if change.is_quiet() {
             unchanged += 1;
             uncompared += u64::from(!change.notes.is_empty());
@@ -67,6 +72,7 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
         changes,
         unchanged,
         uncompared,
+        ignored,
         brake: None,
         rollback: None,
     };
@@ -86,6 +92,8 @@ pub fn asked(wanted: &[Wanted], prune: bool) -> String {
 struct Judged<'a> {
     change: Change,
     doubts: Vec<(HostId, Vmid)>,
+    /// What somebody else changed and may.
+    ignored: Vec<FieldDiff>,
     /// The places on record of the apps that are meant.
     about: Vec<usize>,
     fact: Fact<'a>,
@@ -206,6 +214,7 @@ impl<'a> Decider<'a> {
         Judged {
             change,
             doubts,
+            ignored: Vec::new(),
             about: known.map(|(at, _)| at).into_iter().collect(),
             fact,
         }
@@ -250,6 +259,7 @@ impl<'a> Decider<'a> {
         Judged {
             change,
             doubts: Vec::from_iter(is_listed.then_some((spec.host, spec.vmid))),
+            ignored: Vec::new(),
             // Whoever has the name or the container is meant as well, and not one that no document names.
             about: named.into_iter().chain(held).map(|(at, _)| at).collect(),
             fact: fact(&wanted.name, held, named, sight),
@@ -284,6 +294,12 @@ impl<'a> Decider<'a> {
         change.fields = compared.fields;
         change.obstacles.extend(compared.obstacles);
         change.notes = compared.notes;
+        // Of a container that makes way for another one nothing stays.
+        let ignored = if act == Act::Replace {
+            Vec::new()
+        } else {
+            compared.ignored
+        };
         change.downtime = downtime(&change, recorded, seen(sight));
         change.at_risk = at_risk(act, recorded, seen(sight));
         let is_listed = self.look(&mut change, sight);
@@ -293,6 +309,7 @@ impl<'a> Decider<'a> {
         Judged {
             change,
             doubts: Vec::from_iter(place.filter(|_| is_listed && is_doubtful)),
+            ignored,
             about: vec![at],
             fact: fact(&wanted.name, Some((at, recorded)), None, sight),
         }
@@ -319,6 +336,7 @@ impl<'a> Decider<'a> {
         Some(Judged {
             change,
             doubts: Vec::from_iter(place.filter(|_| is_listed)),
+            ignored: Vec::new(),
             about: vec![at],
             fact: fact(&recorded.name, Some((at, recorded)), None, sight),
         })

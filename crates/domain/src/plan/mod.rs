@@ -53,11 +53,23 @@ pub struct Plan {
     /// How many of these have secrets, which are not compared: whether those are as wanted is not known.
     #[serde(default)]
     pub uncompared: u64,
+    /// What somebody changed that their documents say they may, app by app, in the order of the changes: nothing is done about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<IgnoredFields>,
     /// More would be removed than may go in an hour without a person's word.
     pub brake: Option<MassBrake>,
     /// What it goes back to, if its documents are an earlier state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
+}
+
+/// What somebody changed about one app and may.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IgnoredFields {
+    /// Its name in the documents.
+    pub name: Hostname,
+    /// What differs; `to` is what the documents want, and stays a wish.
+    pub fields: Vec<FieldDiff>,
 }
 
 /// What may not be done without a person who types the number.
@@ -306,6 +318,7 @@ impl Plan {
             return;
         }
         self.changes.retain(|change| !names.contains(&change.name));
+        self.ignored.retain(|ignored| !names.contains(&ignored.name));
         for change in &mut self.changes {
             change.depends_on.retain(|name| !names.contains(name));
         }

@@ -1,5 +1,6 @@
 mod basis;
 mod held_back;
+mod ignored;
 mod made_of;
 mod namesakes;
 mod order;
@@ -15,6 +16,7 @@ use super::*;
 use crate::app::StatusLabel;
 use crate::create::Resources;
 use crate::ids::OperationId;
+use crate::ignore::Ignored;
 use crate::manifest::WantedPower;
 use crate::observe::Tally;
 
@@ -48,6 +50,7 @@ fn app(name: &str, layer: u32) -> Wanted {
             resources: resources(512, 2, 8),
             settings: BTreeMap::from([("TITLE".to_owned(), WantedSetting::Open(json!("hello")))]),
             power: None,
+            ignore: Ignored::default(),
         }),
     }
 }

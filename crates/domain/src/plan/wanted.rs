@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::create::Resources;
 use crate::ids::{HostId, Vmid};
+use crate::ignore::Ignored;
 use crate::manifest::WantedPower;
 use crate::names::{CatalogId, Hostname, NodeName, SecretName};
 
@@ -49,6 +50,9 @@ pub struct WantedApp {
     pub settings: BTreeMap<String, WantedSetting>,
     /// Whether it runs; without it that is left as it is.
     pub power: Option<WantedPower>,
+    /// What of its container somebody else may change.
+    #[serde(skip_serializing_if = "Ignored::is_empty")]
+    pub ignore: Ignored,
 }
 
 impl WantedApp {

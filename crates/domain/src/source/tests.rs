@@ -42,6 +42,7 @@ fn plan(prune: bool, changes: Vec<Change>) -> Plan {
         changes,
         unchanged: 0,
         uncompared: 0,
+        ignored: Vec::new(),
         brake: None,
         rollback: None,
     }

@@ -30,7 +30,9 @@ pub struct DriftView {
     pub hostname: String,
     /// Against the day of its adoption, key by key; empty if nothing differs, and for an app that was not adopted.
     pub changes: Vec<Drift>,
-    /// What differs between what was applied last, what is wanted and what is there.
+    /// The same of keys that somebody else may change, by what documents say.
+    pub ignored: Vec<Drift>,
+    /// What differs between what was applied last, what is wanted and what is there; also what somebody else may change.
     pub fields: Vec<Merged>,
     /// The newest revision of what documents want of it, and what its policy is; `None` = they want nothing of it.
     pub wanted: Option<(u64, Policy)>,
@@ -77,6 +79,10 @@ impl Engine {
         let wanted = store.desired(&app.hostname).await?;
         let wanted = wanted.filter(|wanted| wanted.app == Some(app.id));
         let spec = wanted.as_ref().and_then(|wanted| wanted.spec.as_ref());
+        let (changes, ignored) = match spec {
+            Some(spec) => spec.ignored().part(changes),
+            None => (changes, Vec::new()),
+        };
         let actual = actual(&config, &place.node, power_of(&app));
         let told = store.desired_drifts().await?.into_iter();
         let told = told.filter(|told| told.app == app.id);
@@ -90,6 +96,7 @@ impl Engine {
             app: app.id,
             hostname: app.hostname.to_string(),
             changes,
+            ignored,
         };
         Ok((view, config.lock.is_some()))
     }

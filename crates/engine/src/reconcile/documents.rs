@@ -104,7 +104,10 @@ impl Reconciler {
     }
 
     /// The newest revision of what documents want of a guest's app, if they want anything.
-    async fn wanted_now(&self, guest: &WatchedGuest) -> Result<Option<DesiredRecord>, EngineError> {
+    pub(super) async fn wanted_now(
+        &self,
+        guest: &WatchedGuest,
+    ) -> Result<Option<DesiredRecord>, EngineError> {
         let newest = self.store.desired(&guest.hostname).await?;
         let app = Some(guest.watched.app);
         Ok(newest.filter(|newest| newest.app == app && newest.spec.is_some()))
@@ -146,23 +149,25 @@ impl Reconciler {
         let fields = sides_of(&self.store, &app, Some(spec), &actual).await?;
         let mut differing = drifted(&fields);
         if app.class == AppClass::Adopted && spec.policy() == Policy::Revert {
-            differing.extend(self.adopted_keys(app.id, config).await?);
+            differing.extend(self.adopted_keys(app.id, spec, config).await?);
         }
         Ok(Some(differing))
     }
 
     /// Keys that are not as on the day of adoption, without their values, which may be private. Only of apps of which they are to be
-    /// brought back: of the others the guard tells where that is wished for.
+    /// brought back: of the others the guard tells where that is wished for. Those that somebody else may change are left out.
     async fn adopted_keys(
         &self,
         app: AppId,
+        spec: &DesiredSpec,
         config: &LxcConfig,
     ) -> Result<Vec<Merged>, EngineError> {
         let Some(record) = self.store.adoption(app).await? else {
             return Ok(Vec::new());
         };
-        let keys = drift(&record.proxmox_config_snapshot, &config.raw).into_iter();
-        let keys = keys.map(|differing| Merged {
+        let differing = drift(&record.proxmox_config_snapshot, &config.raw);
+        let (told, _) = spec.ignored().part(differing);
+        let keys = told.into_iter().map(|differing| Merged {
             path: format!("{KEY}{}", differing.key),
             verdict: Verdict::Theirs,
             last: None,

@@ -1,5 +1,6 @@
 //! The guard: what differs between a guarded app's container and the day of its adoption is told once, and told as over when it
-//! is gone. It reads nothing by itself: the slow sweep shows it each configuration that it has read and recognised.
+//! is gone; but for what documents let others change. It reads nothing by itself: the slow sweep shows it each configuration that it has read and
+//! recognised.
 
 use proximity_domain::drift::drift;
 use proximity_domain::event::EventKind;
@@ -25,7 +26,14 @@ impl Reconciler {
         let Some(record) = self.store.adoption(app).await? else {
             return Ok(());
         };
-        let differing = drift(&record.proxmox_config_snapshot, &config.raw);
+        let mut differing = drift(&record.proxmox_config_snapshot, &config.raw);
+        // What nobody is told of anyway need not be looked up.
+        if !differing.is_empty()
+            && let Some(wanted) = self.wanted_now(guest).await?
+            && let Some(spec) = &wanted.spec
+        {
+            (differing, _) = spec.ignored().part(differing);
+        }
         let keys: Vec<String> = differing.into_iter().map(|drift| drift.key).collect();
         // Also a commit that writes nothing wakes everybody who waits for commits.
         if guarded.was_told(&keys) {

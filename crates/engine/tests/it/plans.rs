@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proximity_domain::ids::{AppId, InstallationId};
+use proximity_domain::ignore::Ignored;
 use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish};
 use proximity_domain::mark::Mark;
 use proximity_domain::plan::{Act, Change, Plan, Source};
@@ -23,6 +24,7 @@ fn app(name: &str) -> (String, AppSpec) {
         settings: BTreeMap::new(),
         power: None,
         policy: Policy::Warn,
+        ignore: Ignored::default(),
         depends_on: Vec::new(),
     };
     (name.to_owned(), spec)
@@ -38,6 +40,7 @@ fn found(vmid: u32) -> AdoptedSpec {
         guard: false,
         power: None,
         policy: Policy::Warn,
+        ignore: Ignored::default(),
         depends_on: Vec::new(),
     }
 }

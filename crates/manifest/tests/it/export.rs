@@ -144,6 +144,7 @@ fn wanted(document: &Manifest) -> Wanted {
                 },
                 settings: settings.collect(),
                 power: spec.power,
+                ignore: spec.ignore.clone(),
             };
             (name, WantedKind::App(app))
         }

@@ -1,5 +1,6 @@
 //! Documents that are right, and what is read out of them.
 
+use proximity_domain::ignore::Ignored;
 use proximity_domain::manifest::{
     AdoptedSpec, AppSpec, Kind, Manifest, Policy, ResourceWish, SecretReference, SettingSource,
     WantedPower,
@@ -38,13 +39,15 @@ spec:
     GZIP: false
     max_body_mib: 16
     PASSWORD: {secret: web-password}
+  ignore: [memory, net*, tags]
   power: running
   policy: revert
   depends_on: ${needed}
 ---
 {\"apiVersion\": \"proximity/v1\", \"kind\": \"AdoptedApp\", \"metadata\": {\"name\": \"old\"},
  \"spec\": {\"host\": \"home\", \"vmid\": 105, \"type\": \"postgres\", \"port\": 5432, \"expose\": true,
-   \"guard\": true, \"power\": \"stopped\", \"policy\": \"accept\", \"depends_on\": [\"base\"]}}
+   \"guard\": true, \"power\": \"stopped\", \"policy\": \"accept\",
+   \"ignore\": [\"description\", \"mp*\"], \"depends_on\": [\"base\"]}}
 ---
 apiVersion: proximity/v1
 kind: Stack
@@ -65,6 +68,11 @@ kind: App
 metadata: {name: base}
 spec: {catalog_id: nginx}
 ";
+
+fn ignored(patterns: &[&str]) -> Ignored {
+    let patterns = patterns.iter().map(|pattern| pattern.parse().unwrap());
+    patterns.collect()
+}
 
 #[test]
 fn everything_that_can_be_said_is_read() {
@@ -103,6 +111,7 @@ fn everything_that_can_be_said_is_read() {
             .into(),
             power: Some(WantedPower::Running),
             policy: Policy::Revert,
+            ignore: ignored(&["memory", "net*", "tags"]),
             depends_on: vec!["shop-db".parse().unwrap(), "old".parse().unwrap()],
         },
     };
@@ -118,6 +127,7 @@ fn everything_that_can_be_said_is_read() {
             guard: true,
             power: Some(WantedPower::Stopped),
             policy: Policy::Accept,
+            ignore: ignored(&["description", "mp*"]),
             depends_on: vec!["base".parse().unwrap()],
         },
     };
@@ -221,6 +231,12 @@ fn the_schema_allows_what_is_read_and_refuses_what_is_not() {
             false,
         ),
         (json!({"catalog_id": "nginx", "power": "on"}), false),
+        (
+            json!({"catalog_id": "nginx", "ignore": ["cores", "net*"]}),
+            true,
+        ),
+        (json!({"catalog_id": "nginx", "ignore": ["*"]}), false),
+        (json!({"catalog_id": "nginx", "ignore": "cores"}), false),
         (
             json!({"catalog_id": "nginx", "settings": {"A": [1]}}),
             false,

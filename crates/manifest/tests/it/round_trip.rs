@@ -1,6 +1,7 @@
 //! What is written is read as what it was.
 
 use proptest::prelude::*;
+use proximity_domain::ignore::Ignored;
 use proximity_domain::manifest::{
     AdoptedSpec, AppSpec, GivenValue, Manifest, Policy, ResourceWish, SecretReference,
     SettingSource, StackApp, StackSpec, WantedPower,
@@ -52,6 +53,14 @@ fn policy() -> impl Strategy<Value = Policy> {
     ]
 }
 
+fn ignore() -> impl Strategy<Value = Ignored> {
+    let patterns = vec!["memory", "net*", "net0", "rootfs", "m*"];
+    prop::sample::subsequence(patterns, 0..=5).prop_map(|patterns| {
+        let patterns = patterns.into_iter();
+        patterns.map(|pattern| pattern.parse().unwrap()).collect()
+    })
+}
+
 fn app() -> impl Strategy<Value = AppSpec> {
     let resources = (
         prop::option::of(16_u64..=16 << 20),
@@ -63,8 +72,9 @@ fn app() -> impl Strategy<Value = AppSpec> {
         prop::option::of("[a-z][A-Za-z0-9._-]{0,8}"),
         prop::option::of("[a-z0-9][a-z0-9]{0,8}"),
     );
-    (resources, settings, place, power(), policy()).prop_map(
-        |((memory_mib, cores, disk_gib), settings, (host, node), power, policy)| AppSpec {
+    let said = (power(), policy(), ignore());
+    (resources, settings, place, said).prop_map(
+        |((memory_mib, cores, disk_gib), settings, (host, node), (power, policy, ignore))| AppSpec {
             catalog_id: "nginx".parse().unwrap(),
             host: host.map(|host| host.parse().unwrap()),
             node: node.map(|node| node.parse().unwrap()),
@@ -79,6 +89,7 @@ fn app() -> impl Strategy<Value = AppSpec> {
                 .collect(),
             power,
             policy,
+            ignore,
             depends_on: Vec::new(),
         },
     )
@@ -92,8 +103,9 @@ fn adopted() -> impl Strategy<Value = AdoptedSpec> {
         flags,
         power(),
         policy(),
+        ignore(),
     )
-        .prop_map(|(vmid, port, (expose, guard), power, policy)| AdoptedSpec {
+        .prop_map(|(vmid, port, (expose, guard), power, policy, ignore)| AdoptedSpec {
             host: "home".parse().unwrap(),
             vmid: vmid.try_into().unwrap(),
             taken_for: port.map(|_| "postgres".parse().unwrap()),
@@ -102,6 +114,7 @@ fn adopted() -> impl Strategy<Value = AdoptedSpec> {
             guard,
             power,
             policy,
+            ignore,
             depends_on: Vec::new(),
         })
 }

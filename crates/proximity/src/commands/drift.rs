@@ -29,6 +29,13 @@ fn human(report: &DriftReport) -> String {
             "nothing differs",
         ));
     }
+    if !report.ignored.is_empty() {
+        parts.push(table(
+            ["IGNORED KEY", "AT ADOPTION", "NOW"],
+            report.ignored.iter().map(row),
+            "nothing differs",
+        ));
+    }
     if parts.is_empty() {
         parts.push(format!("nothing about {} differs", report.hostname));
     }
@@ -69,8 +76,16 @@ fn sides(field: &DriftedField) -> [String; 5] {
         text(field.applied.as_ref()),
         text(Some(&field.wanted)),
         text(field.now.as_ref()),
-        field.source.clone().unwrap_or_else(|| "-".to_owned()),
+        by(field),
     ]
+}
+
+fn by(field: &DriftedField) -> String {
+    let by = field.source.as_deref().unwrap_or("-");
+    match field.ignored {
+        true => format!("{by} (ignored)"),
+        false => by.to_owned(),
+    }
 }
 
 fn row(changed: &DriftedKey) -> [String; 3] {
@@ -98,6 +113,7 @@ mod tests {
             fields: Vec::new(),
             guarded_since: None,
             changes: Vec::new(),
+            ignored: Vec::new(),
         }
     }
 
@@ -129,6 +145,7 @@ mod tests {
             wanted,
             now,
             source: Some(source.to_owned()),
+            ignored: path == "swap",
         };
         let report = DriftReport {
             drifted: true,
@@ -138,7 +155,13 @@ mod tests {
             fields: vec![
                 field("cores", json!(512), None, "cluster"),
                 field("memory", json!(1024), Some(json!(640)), "both"),
+                field("swap", json!(512), Some(json!(0)), "cluster"),
             ],
+            ignored: vec![DriftedKey {
+                key: "tags".to_owned(),
+                at_adoption: None,
+                now: Some(json!("theirs")),
+            }],
             ..quiet()
         };
         let shown = human(&report);
@@ -148,6 +171,9 @@ mod tests {
             .collect();
         assert!(lines.contains(&vec!["cores", "512", "512", "-", "cluster"]));
         assert!(lines.contains(&vec!["memory", "512", "1024", "640", "both"]));
+        let ignored = vec!["swap", "512", "512", "0", "cluster", "(ignored)"];
+        assert!(lines.contains(&ignored), "{shown}");
+        assert!(lines.contains(&vec!["tags", "-", "theirs"]), "{shown}");
         let last = shown.lines().last();
         assert_eq!(
             last,

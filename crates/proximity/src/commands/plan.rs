@@ -111,6 +111,7 @@ pub(super) fn human(plan: &Plan) -> String {
         lines.extend(change.fields.iter().map(field));
         lines.extend(consequences(change));
     }
+    lines.extend(left(plan));
     if let Some(brake) = plan.brake {
         lines.push(stopped(brake));
     }
@@ -208,6 +209,22 @@ fn field(field: &PlannedField) -> String {
     format!("      {}: {from} -> {to}{by}", field.path)
 }
 
+/// What differs and is left so, as the documents say.
+fn left(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !plan.ignored.is_empty() {
+        lines.push("\nChanged in Proxmox VE, and ignored:".to_owned());
+    }
+    for ignored in &plan.ignored {
+        for field in &ignored.fields {
+            let (now, wanted) = (value(field.from.as_ref()), value(field.to.as_ref()));
+            let (name, path) = (&ignored.name, &field.path);
+            lines.push(format!("  {name} {path}: {now}  (wanted: {wanted})"));
+        }
+    }
+    lines
+}
+
 /// A value as plans show it, cut where it is long.
 pub(super) fn value(value: Option<&Value>) -> String {
     let text = match value {
@@ -283,8 +300,9 @@ fn differences(plan: &Plan) -> String {
         .filter(|change| change.fields.is_empty());
     lines.extend(others.map(|change| head(change).trim_start().to_owned()));
     if lines.is_empty() {
-        return format!("{}, nothing differs", summary(&plan.counts));
+        lines.push(format!("{}, nothing differs", summary(&plan.counts)));
     }
+    lines.extend(left(plan));
     shown(&lines.join("\n"))
 }
 
@@ -295,7 +313,7 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proximity_api::plans::PlanObstacle;
+    use proximity_api::plans::{PlanIgnored, PlanObstacle};
     use serde_json::json;
 
     use super::*;
@@ -351,6 +369,7 @@ mod tests {
                 uncompared: 0,
             },
             changes,
+            ignored: Vec::new(),
             brake: None,
             rollback: None,
         }
@@ -443,6 +462,25 @@ mod tests {
         let told = "4993 as wanted, the secrets of 3 of these not compared";
         assert!(human(&quiet).starts_with(told), "{}", human(&quiet));
         assert!(differences(&quiet).starts_with(told));
+    }
+
+    #[test]
+    fn what_is_ignored_is_shown_and_changes_nothing() {
+        let mut quiet = plan(Vec::new());
+        quiet.ignored = vec![PlanIgnored {
+            name: "web".to_owned(),
+            fields: vec![differing(
+                "memory",
+                Some(json!(1024)),
+                Some(json!(512)),
+                "cluster",
+            )],
+        }];
+        for text in [human(&quiet), differences(&quiet)] {
+            let told = "Changed in Proxmox VE, and ignored:\n  web memory: 1024  (wanted: 512)";
+            assert!(text.contains(told), "{text}");
+        }
+        assert!(ended(&quiet, true).is_ok());
     }
 
     #[test]

@@ -6,7 +6,8 @@ use proximity_api::adoption::{
     RestorePreview,
 };
 use proximity_domain::adoption::{AdoptionRecord, without_secrets};
-use proximity_domain::merge::Merged;
+use proximity_domain::drift::Drift;
+use proximity_domain::merge::{Merged, Verdict};
 use proximity_engine::commands::{self, DiscoveredMark};
 
 use serde_json::Value;
@@ -61,15 +62,7 @@ fn why_not(found: &commands::Discovered) -> Option<String> {
 
 /// What differs from what was applied and is wanted, and from the day of adoption.
 pub(crate) fn drift(view: commands::DriftView) -> DriftReport {
-    let changes = view.changes.into_iter().map(|drift| {
-        let shown = |value: Option<Value>| value.map(|value| without_secrets(&drift.key, value));
-        DriftedKey {
-            at_adoption: shown(drift.then),
-            now: shown(drift.now),
-            key: drift.key.clone(),
-        }
-    });
-    let changes: Vec<DriftedKey> = changes.collect();
+    let changes: Vec<DriftedKey> = view.changes.into_iter().map(drifted_key).collect();
     let is_drift = view.fields.iter().any(|field| field.verdict.is_drift());
     DriftReport {
         app_id: view.app.to_string(),
@@ -81,11 +74,22 @@ pub(crate) fn drift(view: commands::DriftView) -> DriftReport {
         fields: view.fields.into_iter().map(drifted_field).collect(),
         guarded_since: view.guarded_since.map(moment),
         changes,
+        ignored: view.ignored.into_iter().map(drifted_key).collect(),
+    }
+}
+
+fn drifted_key(drift: Drift) -> DriftedKey {
+    let shown = |value: Option<Value>| value.map(|value| without_secrets(&drift.key, value));
+    DriftedKey {
+        at_adoption: shown(drift.then),
+        now: shown(drift.now),
+        key: drift.key.clone(),
     }
 }
 
 fn drifted_field(field: Merged) -> DriftedField {
     DriftedField {
+        ignored: field.verdict == Verdict::Ignored,
         path: field.path,
         applied: field.last,
         wanted: field.wanted,

@@ -1,9 +1,9 @@
 //! Plans.
 
 use proximity_api::plans::{
-    Plan, PlanBrake, PlanCounts, PlanObstacle, PlannedChange, PlannedField,
+    Plan, PlanBrake, PlanCounts, PlanIgnored, PlanObstacle, PlannedChange, PlannedField,
 };
-use proximity_domain::plan::{Act, Change, FieldDiff};
+use proximity_domain::plan::{Act, Change, FieldDiff, IgnoredFields};
 use proximity_store::plans::PlanRecord;
 
 use super::{moment, rollback};
@@ -29,6 +29,7 @@ pub(crate) fn plan(record: PlanRecord, is_kept: bool) -> Plan {
         prune: plan.prune,
         counts,
         changes: plan.changes.into_iter().map(change).collect(),
+        ignored: plan.ignored.into_iter().map(ignored).collect(),
         brake: plan.brake.map(|brake| PlanBrake {
             removed: brake.removed,
             done: brake.done,
@@ -76,6 +77,13 @@ fn change(change: Change) -> PlannedChange {
             })
             .collect(),
         notes: change.notes,
+    }
+}
+
+fn ignored(ignored: IgnoredFields) -> PlanIgnored {
+    PlanIgnored {
+        name: ignored.name.to_string(),
+        fields: ignored.fields.into_iter().map(field).collect(),
     }
 }
 

@@ -187,6 +187,7 @@ fn plan() -> PlanRecord {
             changes: vec![serde_json::from_value(change).unwrap()],
             unchanged: 1,
             uncompared: 0,
+            ignored: Vec::new(),
             brake: None,
             rollback: None,
         },

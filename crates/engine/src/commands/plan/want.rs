@@ -98,6 +98,7 @@ impl Wishes<'_> {
             resources: resources?,
             settings: settings?,
             power: spec.power,
+            ignore: spec.ignore.clone(),
         };
         Some(self.layered(name, WantedKind::App(app)))
     }

@@ -6,6 +6,7 @@ mod cut_off;
 mod ends;
 mod hand_edits;
 mod hands;
+mod ignored;
 mod in_place;
 mod later;
 mod policies;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use proximity_domain::apply::{ApplyState, ChangeState, Consent};
 use proximity_domain::desired::Documents;
 use proximity_domain::ids::{ApplyId, PlanId};
+use proximity_domain::ignore::Ignored;
 use proximity_domain::manifest::{
     AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish, WantedPower,
 };
@@ -168,6 +170,7 @@ fn app(name: &str, needs: &[&str]) -> Manifest {
             settings: BTreeMap::new(),
             power: None,
             policy: Policy::Warn,
+            ignore: Ignored::default(),
             depends_on: needs.iter().map(|need| need.parse().unwrap()).collect(),
         },
     }
@@ -192,6 +195,7 @@ fn found(name: &str, vmid: u32) -> Manifest {
             guard: true,
             power: None,
             policy: Policy::Warn,
+            ignore: Ignored::default(),
             depends_on: Vec::new(),
         },
     }

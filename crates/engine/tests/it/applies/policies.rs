@@ -35,12 +35,12 @@ async fn moved(policy: Policy) -> (Stand, Arc<MovedClock>) {
     (wanted_on(Stand::over(world), policy).await, clock)
 }
 
-async fn pass(s: &Stand) -> Vec<OperationId> {
+pub(super) async fn pass(s: &Stand) -> Vec<OperationId> {
     let reverter = Reverter::new(s.w.engine.clone());
     reverter.pass().await.unwrap()
 }
 
-async fn config(s: &Stand) -> Value {
+pub(super) async fn config(s: &Stand) -> Value {
     let place = place(s).await;
     let path = format!("/nodes/{}/lxc/{}/config", place.node, place.vmid);
     let answer = s.w.pve.as_root(Method::Get, &path, &[]).await;

@@ -75,6 +75,7 @@ impl Play {
                 changes: (0..n % 3).map(change).collect(),
                 unchanged: u64::from(n),
                 uncompared: u64::from(n / 2),
+                ignored: Vec::new(),
                 brake: None,
                 rollback: None,
             },

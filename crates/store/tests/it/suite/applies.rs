@@ -58,6 +58,7 @@ pub async fn kept(world: &mut World, changes: Vec<Change>, documents: &[Manifest
             changes,
             unchanged: 0,
             uncompared: 0,
+            ignored: Vec::new(),
             brake: None,
             rollback: None,
         },

@@ -55,6 +55,7 @@ fn record(world: &mut World, at: i64) -> PlanRecord {
             changes: vec![change(app), idle],
             unchanged: 7,
             uncompared: 2,
+            ignored: Vec::new(),
             brake: Some(MassBrake {
                 removed: 9,
                 done: 1,

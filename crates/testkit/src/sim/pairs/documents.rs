@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proximity_domain::ignore::Ignored;
 use proximity_domain::manifest::{
     AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish, SettingSource, WantedPower,
 };
@@ -76,6 +77,7 @@ fn plain(resources: ResourceWish) -> AppSpec {
         settings: BTreeMap::new(),
         power: None,
         policy: Policy::Warn,
+        ignore: Ignored::default(),
         depends_on: Vec::new(),
     }
 }
@@ -119,6 +121,7 @@ fn adopted(chance: &mut Chance, app: u8) -> Option<Manifest> {
             guard: chance.one_in(2),
             power: Some(power(chance)),
             policy: Policy::Warn,
+            ignore: Ignored::default(),
             depends_on: Vec::new(),
         },
     })
