@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::apply::Consent;
-use crate::desired::Documents;
+use crate::desired::{DesiredSpec, Documents};
 use crate::failure::Failure;
 use crate::ids::AppId;
 use crate::names::{Hostname, SecretName};
@@ -121,6 +121,16 @@ impl Verdict {
             None => self,
         }
     }
+}
+
+/// Whether documents say of an app otherwise than was `applied` of it last. That may be what no container shows: its policy, what others may
+/// change, what it depends on. Then a plan of them is quiet, and they are to be recorded all the same.
+#[must_use]
+pub fn says_otherwise(documents: &Documents, applied: &BTreeMap<Hostname, DesiredSpec>) -> bool {
+    documents.iter().any(|(name, spec)| {
+        let applied = applied.get(name);
+        applied.is_some_and(|applied| applied != spec)
+    })
 }
 
 /// Why what was rejected of a plan holds all of it back, by app with by whom, when and why; `None`: nothing was.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::app::AppClass;
 use crate::apply::Consent;
-use crate::desired::Documents;
+use crate::desired::{DesiredSpec, Documents};
 use crate::failure::Failure;
 use crate::ids::{AppId, PlanId};
 use crate::manifest::Manifest;
@@ -403,4 +403,25 @@ fn what_somebody_else_did_meanwhile_or_who_was_away_says_nothing_of_what_was_wan
     for code in ["health_failed", "pve_refused", "cancelled", ""] {
         assert!(rejects(code), "{code}");
     }
+}
+
+#[test]
+fn what_was_never_applied_or_is_as_it_was_applied_is_no_news() {
+    let spec = |more: serde_json::Value| {
+        let mut spec = serde_json::json!({"catalog_id": "nginx"});
+        spec["ignore"] = more;
+        DesiredSpec::App(serde_json::from_value(spec).unwrap())
+    };
+    let web = || "web".parse::<Hostname>().unwrap();
+    let documents: Documents = [(web(), spec(serde_json::json!(["memory"])))]
+        .into_iter()
+        .collect();
+    let says = |applied: BTreeMap<Hostname, DesiredSpec>| says_otherwise(&documents, &applied);
+    assert!(!says(BTreeMap::new()));
+    let other = "dbs".parse::<Hostname>().unwrap();
+    let none = || spec(serde_json::json!([]));
+    assert!(!says(BTreeMap::from([(other, none())])));
+    let same = spec(serde_json::json!(["memory"]));
+    assert!(!says(BTreeMap::from([(web(), same)])));
+    assert!(says(BTreeMap::from([(web(), none())])));
 }

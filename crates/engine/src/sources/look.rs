@@ -8,7 +8,9 @@ use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, PlanId};
 use proximity_domain::names::{CommitId, SecretName};
 use proximity_domain::plan::Plan;
-use proximity_domain::source::{Due, Sight, SourceState, Verdict, held_back, judge};
+use proximity_domain::source::{
+    Due, Sight, SourcePolicy, SourceState, Verdict, held_back, judge, says_otherwise,
+};
 use proximity_store::error::StoreError;
 use proximity_store::plans::PlanRecord;
 use proximity_store::sources::SourceRecord;
@@ -200,7 +202,8 @@ async fn decided(
     {
         return Ok(sight.waits(commit, before.id, why.clone(), due));
     }
-    if verdict == Verdict::Quiet {
+    let is_news = is_news(engine, source, &documents).await?;
+    if verdict == Verdict::Quiet && !is_news {
         return Ok(sight.as_wanted(commit, due));
     }
     let request = MakePlan {
@@ -210,10 +213,29 @@ async fn decided(
     let kept = Box::pin(engine.make_plan(&actor, request)).await?;
     // What is kept was read later than what was judged.
     match judged(engine, source, &kept.plan, &documents).await? {
+        Verdict::Quiet if is_news => {
+            let nothing = Consent::default();
+            applied(engine, source, commit, kept.id, nothing, due).await
+        }
         Verdict::Quiet => Ok(sight.as_wanted(commit, due)),
         Verdict::Waits(why) => Ok(sight.waits(commit, kept.id, why, due)),
         Verdict::Apply(consent) => applied(engine, source, commit, kept.id, consent, due).await,
     }
+}
+
+/// Whether what is applied by itself says something of an app that is not on record as wanted, though it may change nothing about it.
+async fn is_news(
+    engine: &Engine,
+    source: &SourceRecord,
+    documents: &Documents,
+) -> Result<bool, StoreError> {
+    if source.policy != SourcePolicy::Apply {
+        return Ok(false);
+    }
+    let newest = engine.store().all_desired().await?.into_iter();
+    let applied = newest.filter(|one| one.app.is_some());
+    let applied = applied.filter_map(|one| Some((one.name, one.spec?)));
+    Ok(says_otherwise(documents, &applied.collect()))
 }
 
 /// What becomes of a plan of these documents: by the source's policy, by the secrets that its apps have already, and by what was rejected.

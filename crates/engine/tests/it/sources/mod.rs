@@ -320,3 +320,33 @@ async fn an_apply_that_a_person_stops_is_not_begun_again_by_itself() {
     s.reaches(SourceState::AsWanted).await;
     assert_eq!(s.hostnames().await, ["dbs", "web"]);
 }
+
+/// No container shows it, and no plan has a change for it.
+#[tokio::test]
+async fn what_only_documents_say_is_recorded_though_nothing_is_to_be_done() {
+    let (s, repository) = (Stand::start().await, Repository::new());
+    repository.write("apps/web.yaml", document("web", ""));
+    repository.commit();
+    s.add(request(&repository.url(), SourcePolicy::Apply))
+        .await
+        .unwrap();
+    s.reaches(SourceState::AsWanted).await;
+    let before = s.w.pve.changes().len();
+    repository.write("apps/web.yaml", document("web", "  ignore: [memory]\n"));
+    let commit = repository.commit();
+    s.reaches(SourceState::Applying).await;
+    let sight = s.reaches(SourceState::AsWanted).await;
+    assert_eq!(sight.applied.unwrap().as_str(), commit);
+    assert_eq!(s.w.pve.changes().len(), before, "nothing was changed");
+    let newest = s.w.store.desired(&"web".parse().unwrap()).await.unwrap();
+    let newest = newest.unwrap();
+    assert_eq!(newest.revision, 2);
+    let ignored = newest.spec.as_ref().unwrap().ignored();
+    assert_eq!(ignored.patterns()[0].as_str(), "memory");
+    // What is on record by now is no news.
+    repository.write("README", "of no matter");
+    repository.commit();
+    s.reaches(SourceState::AsWanted).await;
+    let still = s.w.store.desired(&"web".parse().unwrap()).await.unwrap();
+    assert_eq!(still.unwrap().revision, 2);
+}
