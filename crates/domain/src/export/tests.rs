@@ -166,6 +166,7 @@ fn what_a_document_said_that_no_record_holds_is_written_again() {
         "settings": {"password": {"secret": "db"}, "TITLE": "gone"},
         "power": "stopped",
         "policy": "revert",
+        "ignore": ["memory"],
         "depends_on": ["dbs"],
     });
     let applied = Manifest::App {
@@ -183,6 +184,7 @@ fn what_a_document_said_that_no_record_holds_is_written_again() {
         "settings": {"PASSWORD": {"secret": "db"}, "TOKEN": {"secret": "web--token"}},
         "power": "running",
         "policy": "revert",
+        "ignore": ["memory"],
         "depends_on": ["dbs"],
     });
     assert_eq!(serde_json::to_value(spec).unwrap(), expected);
@@ -208,7 +210,9 @@ fn what_a_document_said_that_no_record_holds_is_written_again() {
     let found = recorded(AppClass::Adopted, StatusLabel::Running);
     let written = document(&found, Some(&host), Some(&applied), false).unwrap();
     assert_eq!(Ok(written), exported(&found, false));
-    let wishes = json!({"host": "home", "vmid": 106, "policy": "accept", "depends_on": ["web"]});
+    let wishes = json!({
+        "host": "home", "vmid": 106, "policy": "accept", "ignore": ["mp*"], "depends_on": ["web"],
+    });
     let applied = Manifest::AdoptedApp {
         name: "web".parse().unwrap(),
         spec: serde_json::from_value(wishes).unwrap(),
@@ -219,6 +223,7 @@ fn what_a_document_said_that_no_record_holds_is_written_again() {
     };
     assert_eq!((spec.vmid.get(), spec.policy), (105, Policy::Accept));
     assert_eq!(spec.depends_on[0].as_str(), "web");
+    assert_eq!(spec.ignore.patterns()[0].as_str(), "mp*");
 }
 
 fn named(app: &str, setting: &str) -> String {

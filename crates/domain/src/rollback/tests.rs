@@ -240,15 +240,24 @@ fn what_is_lost_is_what_was_set_since_and_what_goes_with_containers() {
     );
 
     let name = "web".parse().unwrap();
-    let now = made(json!({"catalog_id": "nginx", "policy": "revert", "depends_on": ["dbs"]}));
-    let then = made(json!({"catalog_id": "nginx", "depends_on": ["mail"]}));
+    let now = made(json!({
+        "catalog_id": "nginx", "policy": "revert", "ignore": ["memory", "net*"], "depends_on": ["dbs"],
+    }));
+    let then = made(json!({
+        "catalog_id": "nginx", "ignore": ["net*", "tags"], "depends_on": ["mail"],
+    }));
     let told = unsaid(&name, &now, &then);
     let told: Vec<(&str, &Value)> = told
         .iter()
         .map(|one| (one.path.as_str(), &one.now))
         .collect();
-    let (policy, need) = (json!("revert"), json!("dbs"));
-    assert_eq!(told, [("policy", &policy), ("depends_on", &need)]);
+    let (policy, key, need) = (json!("revert"), json!("memory"), json!("dbs"));
+    let expected = [
+        ("policy", &policy),
+        ("ignore", &key),
+        ("depends_on", &need),
+    ];
+    assert_eq!(told, expected);
     assert!(unsaid(&name, &now, &now).is_empty());
 }
 

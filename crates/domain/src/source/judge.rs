@@ -124,13 +124,21 @@ impl Verdict {
 }
 
 /// Whether documents say of an app otherwise than was `applied` of it last. That may be what no container shows: its policy, what others may
-/// change, what it depends on. Then a plan of them is quiet, and they are to be recorded all the same.
+/// change, what it depends on. Then a plan of them is quiet, and they are to be recorded all the same. Not where any of them names a secret
+/// that its app does not have: to record that would be a person's word for it.
 #[must_use]
 pub fn says_otherwise(documents: &Documents, applied: &BTreeMap<Hostname, DesiredSpec>) -> bool {
-    documents.iter().any(|(name, spec)| {
+    let is_given = |name: &Hostname, spec: &DesiredSpec| {
+        let had = applied.get(name).map(DesiredSpec::secrets);
+        !spec.secrets().is_subset(&had.unwrap_or_default())
+    };
+    let differs = |name: &Hostname, spec: &DesiredSpec| {
         let applied = applied.get(name);
         applied.is_some_and(|applied| applied != spec)
-    })
+    };
+    let mut all = documents.iter();
+    !all.any(|(name, spec)| is_given(name, spec))
+        && documents.iter().any(|(name, spec)| differs(name, spec))
 }
 
 /// Why what was rejected of a plan holds all of it back, by app with by whom, when and why; `None`: nothing was.

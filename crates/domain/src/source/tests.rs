@@ -424,4 +424,17 @@ fn what_was_never_applied_or_is_as_it_was_applied_is_no_news() {
     let same = spec(serde_json::json!(["memory"]));
     assert!(!says(BTreeMap::from([(web(), same)])));
     assert!(says(BTreeMap::from([(web(), none())])));
+    // Whoever may push has no app told a secret by that.
+    let secret = serde_json::json!({
+        "catalog_id": "nginx", "settings": {"PASSWORD": {"secret": "db"}}, "policy": "revert",
+    });
+    let given = DesiredSpec::App(serde_json::from_value(secret).unwrap());
+    let documents: Documents = [(web(), given.clone())].into_iter().collect();
+    let says = |applied: DesiredSpec| says_otherwise(&documents, &BTreeMap::from([(web(), applied)]));
+    assert!(!says(none()));
+    let DesiredSpec::App(mut spec) = given else {
+        panic!("it is no such app");
+    };
+    spec.ignore = ["memory".parse().unwrap()].into_iter().collect();
+    assert!(says(DesiredSpec::App(spec)), "it has that one");
 }
