@@ -241,7 +241,8 @@ fn what_is_lost_is_what_was_set_since_and_what_goes_with_containers() {
 
     let name = "web".parse().unwrap();
     let now = made(json!({
-        "catalog_id": "nginx", "policy": "revert", "ignore": ["memory", "net*"], "depends_on": ["dbs"],
+        "catalog_id": "nginx", "policy": "revert", "ignore": ["memory", "net*"],
+        "depends_on": ["dbs"],
     }));
     let then = made(json!({
         "catalog_id": "nginx", "ignore": ["net*", "tags"], "depends_on": ["mail"],
@@ -251,10 +252,10 @@ fn what_is_lost_is_what_was_set_since_and_what_goes_with_containers() {
         .iter()
         .map(|one| (one.path.as_str(), &one.now))
         .collect();
-    let (policy, key, need) = (json!("revert"), json!("memory"), json!("dbs"));
+    let (policy, pattern, need) = (json!("revert"), json!("memory"), json!("dbs"));
     let expected = [
         ("policy", &policy),
-        ("ignore", &key),
+        ("ignore", &pattern),
         ("depends_on", &need),
     ];
     assert_eq!(told, expected);

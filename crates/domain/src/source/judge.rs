@@ -144,7 +144,9 @@ pub fn says_otherwise(documents: &Documents, applied: &BTreeMap<Hostname, Desire
 /// Why what was rejected of a plan holds all of it back, by app with by whom, when and why; `None`: nothing was.
 #[must_use]
 pub fn held_back(rejected: &BTreeMap<Hostname, String>) -> Option<Failure> {
-    let mut held = rejected.iter().map(|(name, why)| format!("{name} was {why}"));
+    let mut held = rejected
+        .iter()
+        .map(|(name, why)| format!("{name} was {why}"));
     let first: Vec<String> = held.by_ref().take(NAMED).collect();
     if first.is_empty() {
         return None;

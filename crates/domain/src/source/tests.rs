@@ -430,7 +430,10 @@ fn what_was_never_applied_or_is_as_it_was_applied_is_no_news() {
     });
     let given = DesiredSpec::App(serde_json::from_value(secret).unwrap());
     let documents: Documents = [(web(), given.clone())].into_iter().collect();
-    let says = |applied: DesiredSpec| says_otherwise(&documents, &BTreeMap::from([(web(), applied)]));
+    let says = |applied: DesiredSpec| {
+        let applied = BTreeMap::from([(web(), applied)]);
+        says_otherwise(&documents, &applied)
+    };
     assert!(!says(none()));
     let DesiredSpec::App(mut spec) = given else {
         panic!("it is no such app");

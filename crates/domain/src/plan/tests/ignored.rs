@@ -66,7 +66,7 @@ fn what_the_documents_change_is_changed_whatever_somebody_made_of_it() {
     assert_eq!(plan.changes[0].act, Act::Update);
     assert!(plan.ignored.is_empty());
     let plan = decide(&[wanted], &showing(512, 2, 8), false).plan;
-    let ours = [("memory", Source::Documents), ("rootfs", Source::Documents)];
+    let ours = ["memory", "rootfs"].map(|path| (path, Source::Documents));
     assert_eq!(told(&plan.changes[0].fields), ours);
 }
 
