@@ -97,9 +97,6 @@ mod tests {
         let answered = heard(Ok(answer)).await;
         assert_eq!(answered, ["call=\"GET /version\"", "status=596"]);
         let failed = heard(Err(TransportError::MaybeApplied("a secret".to_owned()))).await;
-        assert_eq!(
-            failed,
-            ["call=\"GET /version\"", "error=\"maybe_applied\""]
-        );
+        assert_eq!(failed, ["call=\"GET /version\"", "error=\"maybe_applied\""]);
     }
 }

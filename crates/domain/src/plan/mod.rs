@@ -318,7 +318,8 @@ impl Plan {
             return;
         }
         self.changes.retain(|change| !names.contains(&change.name));
-        self.ignored.retain(|ignored| !names.contains(&ignored.name));
+        self.ignored
+            .retain(|ignored| !names.contains(&ignored.name));
         for change in &mut self.changes {
             change.depends_on.retain(|name| !names.contains(name));
         }

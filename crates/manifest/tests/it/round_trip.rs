@@ -74,23 +74,25 @@ fn app() -> impl Strategy<Value = AppSpec> {
     );
     let said = (power(), policy(), ignore());
     (resources, settings, place, said).prop_map(
-        |((memory_mib, cores, disk_gib), settings, (host, node), (power, policy, ignore))| AppSpec {
-            catalog_id: "nginx".parse().unwrap(),
-            host: host.map(|host| host.parse().unwrap()),
-            node: node.map(|node| node.parse().unwrap()),
-            resources: ResourceWish {
-                memory_mib,
-                cores,
-                disk_gib,
-            },
-            settings: settings
-                .into_iter()
-                .map(|(name, source)| (name.parse().unwrap(), source))
-                .collect(),
-            power,
-            policy,
-            ignore,
-            depends_on: Vec::new(),
+        |((memory_mib, cores, disk_gib), settings, (host, node), (power, policy, ignore))| {
+            AppSpec {
+                catalog_id: "nginx".parse().unwrap(),
+                host: host.map(|host| host.parse().unwrap()),
+                node: node.map(|node| node.parse().unwrap()),
+                resources: ResourceWish {
+                    memory_mib,
+                    cores,
+                    disk_gib,
+                },
+                settings: settings
+                    .into_iter()
+                    .map(|(name, source)| (name.parse().unwrap(), source))
+                    .collect(),
+                power,
+                policy,
+                ignore,
+                depends_on: Vec::new(),
+            }
         },
     )
 }
@@ -105,18 +107,20 @@ fn adopted() -> impl Strategy<Value = AdoptedSpec> {
         policy(),
         ignore(),
     )
-        .prop_map(|(vmid, port, (expose, guard), power, policy, ignore)| AdoptedSpec {
-            host: "home".parse().unwrap(),
-            vmid: vmid.try_into().unwrap(),
-            taken_for: port.map(|_| "postgres".parse().unwrap()),
-            port,
-            expose,
-            guard,
-            power,
-            policy,
-            ignore,
-            depends_on: Vec::new(),
-        })
+        .prop_map(
+            |(vmid, port, (expose, guard), power, policy, ignore)| AdoptedSpec {
+                host: "home".parse().unwrap(),
+                vmid: vmid.try_into().unwrap(),
+                taken_for: port.map(|_| "postgres".parse().unwrap()),
+                port,
+                expose,
+                guard,
+                power,
+                policy,
+                ignore,
+                depends_on: Vec::new(),
+            },
+        )
 }
 
 fn given() -> impl Strategy<Value = GivenValue> {

@@ -256,7 +256,10 @@ async fn an_operation_and_its_calls_are_one_trace_without_a_secret() {
         assert!(came.head.starts_with("POST /v1/traces HTTP/1.1\r\n"));
         assert!(came.head.contains(&format!("x-canary: {CANARY}\r\n")));
         let body = String::from_utf8_lossy(&came.body);
-        assert!(secrets.iter().all(|secret| !body.contains(secret)), "{body}");
+        assert!(
+            secrets.iter().all(|secret| !body.contains(secret)),
+            "{body}"
+        );
     }
     w.pve.stop().await.unwrap();
 }
@@ -274,7 +277,10 @@ async fn a_request_is_a_part_of_the_trace_that_it_names() {
     let spans = collector.spans();
     let mut requests = named(&spans, "request");
     let (first, other) = (requests.next().unwrap(), requests.next().unwrap());
-    assert_eq!(first.parent_span_id, 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
+    assert_eq!(
+        first.parent_span_id,
+        0x00f0_67aa_0ba9_02b7_u64.to_be_bytes()
+    );
     let trace = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128;
     assert_eq!(first.trace_id, trace.to_be_bytes());
     assert!(other.parent_span_id.is_empty(), "{other:?}");

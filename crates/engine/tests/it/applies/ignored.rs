@@ -138,9 +138,7 @@ async fn keys_of_a_container_that_was_taken_over_stay_as_others_made_them() {
     let guarded = told(&s, EventKind::DriftDetected).await.remove(0);
     assert_eq!(guarded["keys"], json!(["tags"]));
     let view = s.w.engine.drift("web").await.unwrap();
-    let keys = |of: &[Drift]| -> Vec<String> {
-        of.iter().map(|one| one.key.clone()).collect()
-    };
+    let keys = |of: &[Drift]| -> Vec<String> { of.iter().map(|one| one.key.clone()).collect() };
     assert_eq!(keys(&view.changes), ["tags"]);
     assert_eq!(keys(&view.ignored), ["memory"]);
     let [operation] = pass(&s).await[..] else {

@@ -222,7 +222,8 @@ pub async fn are_judged_again_in_the_commit_that_begins_an_apply(make: &impl Mak
     assert_eq!(record.applied_at, None, "nothing was written");
     assert_eq!(store.applies(None, 10).await.unwrap(), []);
     let at = world.at();
-    let forgotten = store.unreject_revision(&name("gone"), None, &actor, at);
+    let gone = name("gone");
+    let forgotten = store.unreject_revision(&gone, None, &actor, at);
     forgotten.await.unwrap();
     let refused = begins(&mut world, plan, true).await;
     assert_eq!(held(refused), ["web"]);
