@@ -164,9 +164,9 @@ fn what_somebody_else_may_change_is_shown_and_is_no_drift() {
     let told = drifted(&fields);
     let others = [("cores", Verdict::Theirs), ("power", Verdict::Theirs)];
     assert_eq!(paths(&told), others);
-    // What the documents change is made so, whatever was made of it meanwhile.
+    // They were applied when it was 1024 already, and it was made less since: on record is still what it was made with.
     let fields = with(json!(["memory"]), 1024);
-    assert_eq!(paths(&fields)[1], ("memory", Verdict::Ours));
+    assert_eq!(paths(&fields)[1], ("memory", Verdict::Ignored));
     let fields = with(json!([]), 1024);
     assert_eq!(paths(&fields)[1], ("memory", Verdict::Conflict));
     // And what somebody else made as it is wanted by now is nothing more to do.

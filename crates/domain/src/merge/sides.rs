@@ -55,7 +55,8 @@ impl Sides {
 }
 
 /// What differs between the three sides, but for what only the container's inside shows. Without documents the container is wanted as it
-/// was applied; so is what they leave out. What they say that somebody else may change is there with its verdict, and is no drift.
+/// was applied; so is what they leave out. What they say that somebody else may change is there with its verdict, and is no drift: they were
+/// applied when they said so, so that whatever differs of it by now is not their doing.
 #[must_use]
 pub fn sides(applied: &Applied, wanted: Option<&DesiredSpec>, actual: &Actual) -> Vec<Merged> {
     let mut sides = Sides::default();

@@ -9,7 +9,7 @@ use super::state::{Figure, Observed, Recorded, SeenBy};
 use super::wanted::{WantedAdopted, WantedApp, WantedSetting};
 use super::{FieldDiff, Obstacle, Source};
 use crate::app::{AppClass, StatusLabel};
-use crate::ignore::Ignored;
+use crate::create::Resources;
 use crate::manifest::WantedPower;
 use crate::names::SecretName;
 
@@ -34,31 +34,34 @@ pub(super) struct Compared {
 }
 
 /// An app whose container is made, against its record and, if it was seen, its container.
-/// `secrets` are the versions of all that there are.
+/// `said` is what its documents wanted of its resources when they were applied last, if that was looked for; `secrets` are the versions of
+/// all that there are.
 pub(super) fn app(
     wanted: &WantedApp,
     recorded: &Recorded,
     seen: Option<&Observed>,
+    said: Option<&Resources>,
     secrets: &BTreeMap<SecretName, i64>,
 ) -> Compared {
     let mut compared = Compared::default();
+    let others = Others { wanted, said };
     compared.place(wanted, recorded);
     let (given, got) = (&wanted.resources, &recorded.resources);
     let of = |figure: fn(&Observed) -> Figure| seen.map_or(Figure::Unknown, figure);
     compared.figure(
-        &wanted.ignore,
+        &others,
         "memory",
         (given.memory_mib, got.memory_mib),
         of(|seen| seen.memory_mib),
     );
     compared.figure(
-        &wanted.ignore,
+        &others,
         "cores",
         (u64::from(given.cores), u64::from(got.cores)),
         of(|seen| seen.cores),
     );
     compared.disk(
-        &wanted.ignore,
+        &others,
         u64::from(given.disk_gib) * GIB,
         u64::from(got.disk_gib) * GIB,
         seen,
@@ -70,7 +73,7 @@ pub(super) fn app(
     let differs = !compared.fields.is_empty();
     let is_wish = wanted.power.is_some();
     let may_lag = |seen: &Observed| {
-        is_unlike(wanted, recorded, seen) || (is_wish && is_switched(recorded, seen))
+        is_unlike(&others, recorded, seen) || (is_wish && is_switched(recorded, seen))
     };
     if seen.is_some_and(|seen| seen.by == SeenBy::List && (differs || may_lag(seen))) {
         compared.is_doubtful = true;
@@ -78,22 +81,50 @@ pub(super) fn app(
     compared
 }
 
-/// A list shows other limits than those on record: it may be of before these were written down. Of one that is wanted as it is on record, and
-/// that somebody else may change, nothing follows whatever it is.
-fn is_unlike(wanted: &WantedApp, recorded: &Recorded, seen: &Observed) -> bool {
+/// What others may change of an app whose container is made.
+#[derive(Debug)]
+struct Others<'a> {
+    wanted: &'a WantedApp,
+    /// What documents wanted when they were applied last.
+    said: Option<&'a Resources>,
+}
+
+impl Others<'_> {
+    /// They may change this.
+    fn may_change(&self, path: &str) -> bool {
+        self.wanted.ignore.means(AppClass::Native, path)
+    }
+
+    /// The documents want of it what they wanted when they were applied last, whatever is on record since: a container may have been given
+    /// another thing in between, and one that was made so by hand before the documents said so was given nothing.
+    fn is_said_again(&self, path: &str) -> bool {
+        let now = &self.wanted.resources;
+        self.said.is_some_and(|said| match path {
+            "memory" => said.memory_mib == now.memory_mib,
+            "cores" => said.cores == now.cores,
+            ROOTFS => said.disk_gib == now.disk_gib,
+            _ => false,
+        })
+    }
+
+    /// A difference of this is left as it is.
+    fn is_left(&self, path: &str, source: Source) -> bool {
+        self.may_change(path) && (source == Source::Cluster || self.is_said_again(path))
+    }
+}
+
+/// A list shows other limits than those on record: it may be of before these were written down. Of one that others may change, and that the
+/// documents do not change, nothing follows whatever it is.
+fn is_unlike(others: &Others<'_>, recorded: &Recorded, seen: &Observed) -> bool {
     let unlike = |path: &str, now: Figure, wish: u64, recorded: u64| {
-        let may_be_any = wish == recorded && may_change(&wanted.ignore, path);
+        let is_left = wish == recorded || others.is_said_again(path);
+        let may_be_any = is_left && others.may_change(path);
         matches!(now, Figure::Is(now) if now != recorded) && !may_be_any
     };
-    let (wish, got) = (&wanted.resources, &recorded.resources);
+    let (wish, got) = (&others.wanted.resources, &recorded.resources);
     let (cores, got_cores) = (u64::from(wish.cores), u64::from(got.cores));
     unlike("memory", seen.memory_mib, wish.memory_mib, got.memory_mib)
         || unlike("cores", seen.cores, cores, got_cores)
-}
-
-/// Somebody else may change this of a container that we made.
-fn may_change(ignore: &Ignored, path: &str) -> bool {
-    ignore.means(AppClass::Native, path)
 }
 
 /// Or another power.
@@ -182,7 +213,7 @@ impl Compared {
     /// A key of the configuration; of the pair the first is wanted, the second on record.
     fn figure(
         &mut self,
-        ignore: &Ignored,
+        others: &Others<'_>,
         path: &str,
         (wanted, recorded): (u64, u64),
         now: Figure,
@@ -198,7 +229,7 @@ impl Compared {
         if !is_wanted {
             let source = source(recorded == wanted, is_recorded);
             let to = Some(json!(wanted));
-            if source == Source::Cluster && may_change(ignore, path) {
+            if others.is_left(path, source) {
                 self.is_left(path, from, to);
             } else {
                 self.differs(path, from, to, source);
@@ -208,7 +239,13 @@ impl Compared {
 
     /// The root file system. It grows in place and never shrinks: where the documents want less than was made by them, another
     /// container is needed; where somebody made it larger in the cluster, a person has to say what is right.
-    fn disk(&mut self, ignore: &Ignored, wanted: u64, recorded: u64, seen: Option<&Observed>) {
+    fn disk(
+        &mut self,
+        others: &Others<'_>,
+        wanted: u64,
+        recorded: u64,
+        seen: Option<&Observed>,
+    ) {
         let now = match seen.map(|seen| (seen.by, seen.disk_bytes)) {
             Some((SeenBy::Configuration, Figure::Is(now))) => now,
             Some((SeenBy::Configuration, Figure::Unknown | Figure::Absent)) => {
@@ -232,7 +269,7 @@ impl Compared {
         let from = Some(json!(size_text(now)));
         let to = Some(json!(size_text(wanted)));
         let source = source(recorded == wanted, recorded == now);
-        if source == Source::Cluster && may_change(ignore, ROOTFS) {
+        if others.is_left(ROOTFS, source) {
             return self.is_left(ROOTFS, from, to);
         }
         let shrinks = now > wanted;

@@ -186,7 +186,13 @@ impl<'a> Decider<'a> {
             && is_ours(recorded)
         {
             let sight = self.sight(recorded);
-            let mut compared = compare::app(spec, recorded, seen(sight), &self.state.secrets);
+            let mut compared = compare::app(
+                spec,
+                recorded,
+                seen(sight),
+                self.state.said.get(&recorded.id),
+                &self.state.secrets,
+            );
             self.with_labels(&mut compared);
             let act = match (compared.fields.is_empty(), compared.needs_another) {
                 (true, _) => Act::NoOp,

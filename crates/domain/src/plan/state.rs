@@ -134,6 +134,9 @@ pub struct State {
     pub namesakes: BTreeMap<Hostname, Vec<Namesake>>,
     /// All secrets, with their versions.
     pub secrets: BTreeMap<SecretName, i64>,
+    /// What documents wanted of the resources of an app when they were applied last, by the catalog as it is now. Of apps of which others may
+    /// change some; none of one that was never applied.
+    pub said: BTreeMap<AppId, Resources>,
 }
 
 impl State {

@@ -141,6 +141,7 @@ fn state(recorded: Vec<Recorded>) -> State {
             },
         )]),
         namesakes: BTreeMap::new(),
+        said: BTreeMap::new(),
     }
 }
 

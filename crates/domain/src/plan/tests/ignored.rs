@@ -70,6 +70,53 @@ fn what_the_documents_change_is_changed_whatever_somebody_made_of_it() {
     assert_eq!(told(&plan.changes[0].fields), ours);
 }
 
+/// On record is what a container was given by us, which is neither what somebody made of it before the documents said the same, nor what a
+/// person asked for in between.
+#[test]
+fn what_the_documents_say_again_is_left_whatever_is_on_record() {
+    let wanted = |patterns: &[&str]| {
+        let mut wanted = ignoring(patterns);
+        spec(&mut wanted).resources = resources(1024, 4, 10);
+        wanted
+    };
+    let all = wanted(&["memory", "cores", "rootfs"]);
+    let said = |memory_mib: u64, cores: u32, disk_gib: u32, state: &mut State| {
+        let id = state.recorded[0].id;
+        let said = resources(memory_mib, cores, disk_gib);
+        state.said = BTreeMap::from([(id, said)]);
+    };
+    // Made larger still, and smaller.
+    for mut state in [showing(2048, 8, 12), showing(256, 1, 8)] {
+        said(1024, 4, 10, &mut state);
+        let plan = decide(std::slice::from_ref(&all), &state, false).plan;
+        assert!(plan.changes.is_empty(), "{plan:?}");
+        assert_eq!(plan.ignored[0].fields.len(), 3);
+        // Nobody may change the others.
+        let plan = decide(&[wanted(&["memory"])], &state, false).plan;
+        assert_eq!(plan.changes[0].fields.len(), 2, "{plan:?}");
+        assert_eq!(told(&plan.ignored[0].fields)[0].0, "memory");
+        // The documents say something else of one of them.
+        said(1024, 2, 10, &mut state);
+        let plan = decide(std::slice::from_ref(&all), &state, false).plan;
+        let fields = told(&plan.changes[0].fields).into_iter();
+        let paths: Vec<&str> = fields.map(|field| field.0).collect();
+        assert_eq!(paths, ["cores"]);
+    }
+    // A list need not be looked behind for that.
+    let mut state = state(vec![recorded("web", 105, AppClass::Native)]);
+    let seen = Observed {
+        memory_mib: Figure::Is(2048),
+        cores: Figure::Is(4),
+        ..listed()
+    };
+    sees(&mut state, 105, seen);
+    said(1024, 4, 8, &mut state);
+    let mut wanted = ignoring(&["memory", "cores"]);
+    spec(&mut wanted).resources = resources(1024, 4, 8);
+    let decided = decide(&[wanted], &state, false);
+    assert!(decided.doubts.is_empty() && decided.plan.changes.is_empty());
+}
+
 /// A list may be of before the record was written: nothing follows from that for what may be anything.
 #[test]
 fn what_a_list_shows_of_it_is_read_no_further() {

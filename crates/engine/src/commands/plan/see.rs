@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use futures::{StreamExt, stream};
+use proximity_domain::create::Resources;
+use proximity_domain::desired::DesiredSpec;
 use proximity_domain::guest::{ContainerRef, Ownership};
 use proximity_domain::ids::{AppId, HostId, Vmid};
 use proximity_domain::manifest::WantedPower;
-use proximity_domain::names::SecretName;
+use proximity_domain::names::{Hostname, SecretName};
 use proximity_domain::observe::Sight;
 use proximity_domain::plan::{
     Figure, HostSight, MarkSeen, Observed, Obstacle, Recorded, SeenBy, State, Wanted, WantedKind,
@@ -24,7 +26,7 @@ use proximity_store::views::AppFilter;
 use serde_json::Value;
 
 use super::namesakes::{Made, mark_of};
-use super::{MakePlan, obstacle};
+use super::{MakePlan, obstacle, want};
 use crate::cluster::{Cluster, observed};
 use crate::commands::adopt::{identity_of, refuse_what_is_marked};
 use crate::commands::create_app::upstream;
@@ -81,6 +83,7 @@ impl View {
                 recorded,
                 hosts: hosts.iter().map(unseen).collect(),
                 secrets: versions(engine).await?,
+                said: said(engine, wanted).await?,
                 ..State::default()
             },
             guests,
@@ -349,6 +352,30 @@ fn tied(recorded: Recorded, ties: Option<DesiredTies>) -> Recorded {
         },
         None => recorded,
     }
+}
+
+/// What documents wanted last of the resources of those apps of which others may change some.
+async fn said(
+    engine: &Engine,
+    wanted: &[Wanted],
+) -> Result<BTreeMap<AppId, Resources>, EngineError> {
+    let names = wanted.iter().filter_map(|one| match &one.kind {
+        WantedKind::App(app) if !app.ignore.is_empty() => Some(&one.name),
+        WantedKind::App(_) | WantedKind::Adopted(_) => None,
+    });
+    let names: BTreeSet<&Hostname> = names.collect();
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let newest = engine.store().all_desired().await?.into_iter();
+    let newest = newest.filter(|one| names.contains(&one.name));
+    let said = newest.filter_map(|one| match (one.app, &one.spec) {
+        (Some(app), Some(DesiredSpec::App(spec))) => {
+            Some((app, want::resources(engine.catalog(), spec)?))
+        }
+        (_, Some(DesiredSpec::App(_) | DesiredSpec::AdoptedApp(_)) | None) => None,
+    });
+    Ok(said.collect())
 }
 
 /// The versions of all secrets.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proximity_domain::create::{self, ResourceRequest};
+use proximity_domain::create::{self, ResourceRequest, Resources};
 use proximity_domain::desired::{DesiredSpec, Documents};
 use proximity_domain::ids::{HostId, Vmid};
 use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest};
@@ -54,6 +54,20 @@ pub(super) fn wanted(
     })
 }
 
+/// The resources that a document wants, with what the catalog says now where it leaves them out; `None`: that is not to be had.
+pub(super) fn resources(catalog: &Catalog, spec: &AppSpec) -> Option<Resources> {
+    let entry = catalog.get(&spec.catalog_id)?;
+    create::resources(&entry.id, &entry.needs, asked(spec)).ok()
+}
+
+fn asked(spec: &AppSpec) -> ResourceRequest {
+    ResourceRequest {
+        memory_mib: spec.resources.memory_mib,
+        cores: spec.resources.cores,
+        disk_gib: spec.resources.disk_gib,
+    }
+}
+
 struct Wishes<'a> {
     catalog: &'a Catalog,
     hosts: &'a [HostRecord],
@@ -74,12 +88,7 @@ impl Wishes<'_> {
         };
         let host = self.host(name, spec.host.as_ref());
         self.node(name, host, spec.node.as_ref());
-        let asked = ResourceRequest {
-            memory_mib: spec.resources.memory_mib,
-            cores: spec.resources.cores,
-            disk_gib: spec.resources.disk_gib,
-        };
-        let resources = create::resources(&entry.id, &entry.needs, asked);
+        let resources = create::resources(&entry.id, &entry.needs, asked(spec));
         let resources = resources
             .map_err(|refusal| self.refuse(name, "resources", refusal.to_string()))
             .ok();

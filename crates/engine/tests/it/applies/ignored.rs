@@ -76,6 +76,26 @@ async fn a_hand_edit_of_it_stays_and_one_beside_it_is_changed_back() {
     assert!(view.fields.is_empty(), "{:?}", view.fields);
 }
 
+/// On record stays what the container was given by us.
+#[tokio::test]
+async fn what_documents_say_of_what_others_made_of_it_is_no_wish_for_ever() {
+    let (s, mut document) = (Stand::start().await, ignoring(&["memory"], Policy::Revert));
+    applied(&s, &document).await;
+    set(&s, &[("memory", "256")]).await;
+    sweep(&s).await;
+    spec(&mut document).resources.memory_mib = Some(256);
+    applied(&s, &document).await;
+    set(&s, &[("memory", "300")]).await;
+    sweep(&s).await;
+    assert!(told(&s, EventKind::DesiredDrifted).await.is_empty());
+    assert!(pass(&s).await.is_empty(), "nothing is to be changed back");
+    let view = s.w.engine.drift("web").await.unwrap();
+    assert_eq!(view.fields[0].verdict, Verdict::Ignored);
+    s.is_as_wanted(std::slice::from_ref(&document)).await;
+    applied(&s, &document).await;
+    assert_eq!(config(&s).await["memory"], 300);
+}
+
 #[tokio::test]
 async fn what_is_accepted_of_others_is_no_wish_where_it_is_ignored() {
     let document = ignoring(&["memory"], Policy::Accept);
