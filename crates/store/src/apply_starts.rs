@@ -18,7 +18,7 @@ use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
 use crate::plans::{documents, plan};
 use crate::records::Actor;
-use crate::rejections::{refuse_rejected, spec_hash_under, that_count};
+use crate::rejections::{anew, refuse_rejected, spec_hash_under, that_count};
 use crate::removals;
 use crate::request_keys::claim;
 use crate::row::{Columns, damaged, each};
@@ -46,9 +46,7 @@ pub(crate) async fn start(
         removals::let_go(basis, by_applies, &plan)?;
     }
     if apply.unless_rejected {
-        let rows = that_count(tx).await?;
-        let spec_hash = |spec: Option<&DesiredSpec>| spec_hash_under(sealer, spec);
-        refuse_rejected(rows, (&plan, &documents), &spec_hash)?;
+        refuse(tx, sealer, (&plan, &documents)).await?;
     }
     query("UPDATE plans SET applied_at = $2 WHERE id = $1")
         .bind(apply.plan.to_string())
@@ -67,6 +65,21 @@ pub(crate) async fn start(
     keep_standing(tx, sealer, &record, (&plan, &documents)).await?;
     forget_old(tx, &record).await?;
     existing(tx, apply.id).await
+}
+
+/// Refuses what was rejected.
+async fn refuse(
+    tx: &mut Tx,
+    sealer: &Sealer,
+    (plan, documents): (&Plan, &Documents),
+) -> Result<(), StoreError> {
+    let rows = that_count(tx).await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let anew = anew(documents, all(tx, sealer).await?);
+    let spec_hash = |spec: Option<&DesiredSpec>| spec_hash_under(sealer, spec);
+    refuse_rejected(rows, (plan, documents, &anew), &spec_hash)
 }
 
 /// A plan that is kept, with what its documents want, and was not applied.

@@ -1,16 +1,18 @@
 //! Content of apps that nothing applies by itself: a person rejected it, or it came to nothing when it was applied without one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proximity_domain::desired::{DesiredSpec, Documents};
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::AppId;
 use proximity_domain::names::Hostname;
 use proximity_domain::plan::Plan;
+use proximity_domain::source::said_anew;
 use proximity_domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::apply_changes::SpecHash;
+use crate::desired::DesiredRecord;
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event, shown};
@@ -203,14 +205,17 @@ pub(crate) fn spec_hash_under(
     Ok(sealer.fingerprint(&["wanted".as_bytes(), text.as_bytes()]))
 }
 
-/// Those of `rows` that stand for just what these documents want of apps that the plan changes, in the order of its changes, one of each. Of
-/// an app that no document names what they want is that it is to go.
+/// What is applied: a plan, its documents, and the apps of which these say something anew, be it that the plan changes them or not.
+pub type Judged<'a> = (&'a Plan, &'a Documents, &'a BTreeSet<Hostname>);
+
+/// Those of `rows` that stand for just what these documents want of apps that the plan changes, in the order of its changes, and then of the
+/// others of which they say something anew; one of each. Of an app that no document names what they want is that it is to go.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] if a spec cannot be written as text.
 pub fn rejected_of(
     rows: impl IntoIterator<Item = RejectedRevision>,
-    (plan, documents): (&Plan, &Documents),
+    (plan, documents, anew): Judged<'_>,
     spec_hash: impl Fn(Option<&DesiredSpec>) -> Result<String, StoreError>,
 ) -> Result<Vec<RejectedRevision>, StoreError> {
     let rows = rows.into_iter().filter(RejectedRevision::is_in_force);
@@ -218,24 +223,35 @@ pub fn rejected_of(
     for row in rows {
         of_name.entry(row.name.clone()).or_default().push(row);
     }
+    let changes = plan.changes.iter().filter(|change| !change.is_quiet());
+    let changed: Vec<&Hostname> = changes.map(|change| &change.name).collect();
+    let among: BTreeSet<&Hostname> = changed.iter().copied().collect();
+    let also = anew.iter().filter(|name| !among.contains(name));
     let mut rejected = Vec::new();
-    for change in &plan.changes {
-        let Some(rows) = of_name.get(&change.name).filter(|_| !change.is_quiet()) else {
+    for name in changed.into_iter().chain(also) {
+        let Some(rows) = of_name.get(name) else {
             continue;
         };
-        let wanted = spec_hash(documents.get(&change.name))?;
+        let wanted = spec_hash(documents.get(name))?;
         rejected.extend(rows.iter().find(|row| row.holds_back(&wanted)).cloned());
     }
     Ok(rejected)
 }
 
-/// That nothing of this plan was rejected.
+/// Apps of which documents say otherwise than was applied last, by what is wanted of all by then.
+pub(crate) fn anew(documents: &Documents, newest: Vec<DesiredRecord>) -> BTreeSet<Hostname> {
+    let applied = newest.into_iter().filter(|one| one.app.is_some());
+    let applied = applied.filter_map(|one| Some((one.name, one.spec?)));
+    said_anew(documents, &applied.collect())
+}
+
+/// That nothing of this was rejected.
 ///
 /// # Errors
 /// [`StoreError::Rejected`] with all of it that was; those of [`rejected_of`].
 pub(crate) fn refuse_rejected(
     rows: impl IntoIterator<Item = RejectedRevision>,
-    what: (&Plan, &Documents),
+    what: Judged<'_>,
     spec_hash: &SpecHash<'_>,
 ) -> Result<(), StoreError> {
     let rejected = rejected_of(rows, what, spec_hash)?;

@@ -123,22 +123,62 @@ impl Verdict {
     }
 }
 
-/// Whether documents say of an app otherwise than was `applied` of it last. That may be what no container shows: its policy, what others may
-/// change, what it depends on. Then a plan of them is quiet, and they are to be recorded all the same. Not where any of them names a secret
-/// that its app does not have: to record that would be a person's word for it.
+impl Verdict {
+    /// Has what a source's documents say of the apps that a plan does not change recorded as well, and holds all of it back where that
+    /// would be a person's word: where one of them names a secret that its app does not have, or where just what is said anew was rejected.
+    /// A quiet plan whose documents say nothing anew ([`said_anew`]) stays one; any other is applied, with no changes.
+    ///
+    /// `applied` is what was applied last of each app; `rejected` has what was rejected of these documents, with by whom, when and why.
+    #[must_use]
+    pub fn and_records(
+        self,
+        (policy, plan): (SourcePolicy, &Plan),
+        documents: &Documents,
+        applied: &BTreeMap<Hostname, DesiredSpec>,
+        rejected: &BTreeMap<Hostname, String>,
+    ) -> Self {
+        let anew = said_anew(documents, applied);
+        let is_applied = match &self {
+            Self::Quiet => policy == SourcePolicy::Apply && !anew.is_empty(),
+            Self::Apply(_) => true,
+            Self::Waits(_) => false,
+        };
+        if !is_applied {
+            return self;
+        }
+        let changes = plan.changes.iter().filter(|one| !one.is_quiet());
+        let changed: BTreeSet<&Hostname> = changes.map(|one| &one.name).collect();
+        let standing = documents.iter().filter(|(name, _)| !changed.contains(name));
+        let given = standing.filter(|(name, spec)| {
+            let had = applied.get(*name).map(DesiredSpec::secrets);
+            !spec.secrets().is_subset(&had.unwrap_or_default())
+        });
+        if let Some(names) = first(given.map(|(name, _)| name)) {
+            return waits(format!("given a secret for the first time: {names}"));
+        }
+        let of_standing = |name: &Hostname| anew.contains(name) && !changed.contains(name);
+        let rejected = rejected.iter().filter(|(name, _)| of_standing(name));
+        let rejected = rejected.map(|(name, why)| (name.clone(), why.clone()));
+        match (held_back(&rejected.collect()), self) {
+            (Some(why), _) => Self::Waits(why),
+            (None, Self::Quiet) => Self::Apply(Consent::default()),
+            (None, other) => other,
+        }
+    }
+}
+
+/// Apps of which documents say otherwise than was `applied` of them last. That may be what no container shows: a policy, what others may
+/// change, what they depend on. Then a plan has no change for it, and it is to be recorded all the same.
 #[must_use]
-pub fn says_otherwise(documents: &Documents, applied: &BTreeMap<Hostname, DesiredSpec>) -> bool {
-    let is_given = |name: &Hostname, spec: &DesiredSpec| {
-        let had = applied.get(name).map(DesiredSpec::secrets);
-        !spec.secrets().is_subset(&had.unwrap_or_default())
-    };
-    let differs = |name: &Hostname, spec: &DesiredSpec| {
-        let applied = applied.get(name);
-        applied.is_some_and(|applied| applied != spec)
-    };
-    let mut all = documents.iter();
-    !all.any(|(name, spec)| is_given(name, spec))
-        && documents.iter().any(|(name, spec)| differs(name, spec))
+pub fn said_anew(
+    documents: &Documents,
+    applied: &BTreeMap<Hostname, DesiredSpec>,
+) -> BTreeSet<Hostname> {
+    let anew = documents.iter().filter(|(name, spec)| {
+        let applied = applied.get(*name);
+        applied.is_some_and(|applied| applied != *spec)
+    });
+    anew.map(|(name, _)| name.clone()).collect()
 }
 
 /// Why what was rejected of a plan holds all of it back, by app with by whom, when and why; `None`: nothing was.
@@ -202,12 +242,13 @@ fn waits(message: String) -> Verdict {
 
 /// Names of the changes that are so, the first of many; none if there are none.
 fn named(plan: &Plan, is_so: impl Fn(&Change) -> bool) -> Option<String> {
-    let mut names = plan.changes.iter().filter(|one| is_so(one));
-    let first: Vec<&str> = names
-        .by_ref()
-        .take(NAMED)
-        .map(|one| one.name.as_str())
-        .collect();
+    let changes = plan.changes.iter().filter(|one| is_so(one));
+    first(changes.map(|one| &one.name))
+}
+
+/// These names, the first of many; none if there are none.
+fn first<'a>(mut names: impl Iterator<Item = &'a Hostname>) -> Option<String> {
+    let first: Vec<&str> = names.by_ref().take(NAMED).map(Hostname::as_str).collect();
     let more = if names.next().is_some() { ", …" } else { "" };
     (!first.is_empty()).then(|| format!("{}{more}", first.join(", ")))
 }

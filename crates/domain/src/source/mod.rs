@@ -13,7 +13,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use judge::{Verdict, held_back, judge, rejects, says_otherwise};
+pub use judge::{Verdict, held_back, judge, rejects, said_anew};
 pub use sight::{Due, Sight, SourceProblem, Told, told};
 pub use url::{RepositoryUrl, Scheme};
 

@@ -405,39 +405,75 @@ fn what_somebody_else_did_meanwhile_or_who_was_away_says_nothing_of_what_was_wan
     }
 }
 
+fn wanted(more: serde_json::Value) -> DesiredSpec {
+    let mut spec = more;
+    spec["catalog_id"] = serde_json::json!("nginx");
+    DesiredSpec::App(serde_json::from_value(spec).unwrap())
+}
+
+fn of_apps(all: &[(&str, DesiredSpec)]) -> BTreeMap<Hostname, DesiredSpec> {
+    let all = all.iter();
+    all.map(|(name, spec)| (name.parse().unwrap(), spec.clone()))
+        .collect()
+}
+
 #[test]
 fn what_was_never_applied_or_is_as_it_was_applied_is_no_news() {
-    let spec = |more: serde_json::Value| {
-        let mut spec = serde_json::json!({"catalog_id": "nginx"});
-        spec["ignore"] = more;
-        DesiredSpec::App(serde_json::from_value(spec).unwrap())
+    let none = || wanted(serde_json::json!({}));
+    let some = || wanted(serde_json::json!({"ignore": ["memory"]}));
+    let documents: Documents = of_apps(&[("web", some())]).into_iter().collect();
+    let anew = |applied: &[(&str, DesiredSpec)]| said_anew(&documents, &of_apps(applied));
+    assert!(anew(&[]).is_empty());
+    assert!(anew(&[("dbs", none())]).is_empty());
+    assert!(anew(&[("web", some())]).is_empty());
+    let web: Hostname = "web".parse().unwrap();
+    let found = anew(&[("web", none()), ("dbs", none())]);
+    assert_eq!(found, BTreeSet::from([web]));
+}
+
+#[test]
+fn what_only_documents_say_is_recorded_by_itself_unless_that_is_a_persons_word() {
+    let none = || wanted(serde_json::json!({}));
+    let ignoring = || wanted(serde_json::json!({"ignore": ["memory"]}));
+    let secret = || {
+        let settings = serde_json::json!({"PASSWORD": {"secret": "db"}});
+        wanted(serde_json::json!({"settings": settings}))
     };
-    let web = || "web".parse::<Hostname>().unwrap();
-    let documents: Documents = [(web(), spec(serde_json::json!(["memory"])))]
-        .into_iter()
-        .collect();
-    let says = |applied: BTreeMap<Hostname, DesiredSpec>| says_otherwise(&documents, &applied);
-    assert!(!says(BTreeMap::new()));
-    let other = "dbs".parse::<Hostname>().unwrap();
-    let none = || spec(serde_json::json!([]));
-    assert!(!says(BTreeMap::from([(other, none())])));
-    let same = spec(serde_json::json!(["memory"]));
-    assert!(!says(BTreeMap::from([(web(), same)])));
-    assert!(says(BTreeMap::from([(web(), none())])));
-    // Whoever may push has no app told a secret by that.
-    let secret = serde_json::json!({
-        "catalog_id": "nginx", "settings": {"PASSWORD": {"secret": "db"}}, "policy": "revert",
-    });
-    let given = DesiredSpec::App(serde_json::from_value(secret).unwrap());
-    let documents: Documents = [(web(), given.clone())].into_iter().collect();
-    let says = |applied: DesiredSpec| {
-        let applied = BTreeMap::from([(web(), applied)]);
-        says_otherwise(&documents, &applied)
+    let quiet = plan(false, Vec::new());
+    let more = plan(false, vec![change("dbs", Act::Create)]);
+    let judged = |policy, plan: &Plan, said: &[(&str, DesiredSpec)], rejected: &[&str]| {
+        let documents: Documents = of_apps(said).into_iter().collect();
+        let applied = of_apps(&[("web", none()), ("mail", secret())]);
+        let why = || "rejected by ann".to_owned();
+        let rejected = rejected.iter().map(|name| (name.parse().unwrap(), why()));
+        let verdict = judge(policy, false, plan);
+        verdict.and_records((policy, plan), &documents, &applied, &rejected.collect())
     };
-    assert!(!says(none()));
-    let DesiredSpec::App(mut spec) = given else {
-        panic!("it is no such app");
-    };
-    spec.ignore = ["memory".parse().unwrap()].into_iter().collect();
-    assert!(says(DesiredSpec::App(spec)), "it has that one");
+    let (apply, by_hand) = (SourcePolicy::Apply, SourcePolicy::Plan);
+    let nothing = Verdict::Apply(Consent::default());
+    let web = [("web", ignoring())];
+    assert_eq!(judged(apply, &quiet, &web, &[]), nothing);
+    assert_eq!(judged(by_hand, &quiet, &web, &[]), Verdict::Quiet);
+    // Nothing new, of which something was rejected once and is on record.
+    let same = [("web", none()), ("mail", secret())];
+    assert_eq!(judged(apply, &quiet, &same, &["web"]), Verdict::Quiet);
+    assert_eq!(judged(apply, &more, &same, &["web"]), nothing);
+    for plan in [&quiet, &more] {
+        let held = judged(apply, plan, &web, &["dbs", "web"]);
+        assert!(waits(&held, "web was rejected by ann"), "{held:?}");
+        // Whoever may push has no app told a secret by that.
+        let given = [("web", secret())];
+        let held = judged(apply, plan, &given, &[]);
+        assert!(waits(&held, "secret for the first time: web"), "{held:?}");
+        let beside = [("web", ignoring()), ("new", secret())];
+        let held = judged(apply, plan, &beside, &[]);
+        assert!(waits(&held, "secret for the first time: new"), "{held:?}");
+        let had = [("web", ignoring()), ("mail", secret())];
+        assert_eq!(judged(apply, plan, &had, &[]), nothing);
+    }
+    // What its own change holds back is judged by that.
+    let dbs = [("dbs", secret())];
+    assert_eq!(judged(apply, &more, &dbs, &[]), nothing);
+    let waiting = judged(by_hand, &more, &web, &["web"]);
+    assert_eq!(waiting, judge(by_hand, false, &more));
 }

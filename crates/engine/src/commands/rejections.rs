@@ -3,7 +3,7 @@
 //! A rejection is of what is wanted of one app and of nothing else: as soon as something else is wanted it holds nothing back. Whoever
 //! applies by itself asks before it does; a person may apply it all the same, and a plan says that it was rejected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proximity_domain::apply::ChangeState;
 use proximity_domain::desired::{DesiredSpec, Documents};
@@ -99,7 +99,8 @@ impl Engine {
         })
     }
 
-    /// Those of a plan's apps of which just what these documents want was rejected, with by whom, when and why.
+    /// Those of a plan's apps, and of the others of which documents say something `anew`, of which just what these want was rejected, with by
+    /// whom, when and why.
     ///
     /// # Errors
     /// The store's.
@@ -107,11 +108,12 @@ impl Engine {
         &self,
         plan: &Plan,
         documents: &Documents,
+        anew: &BTreeSet<Hostname>,
     ) -> Result<BTreeMap<Hostname, String>, StoreError> {
         let store = self.store();
         let rows = store.rejected_revisions().await?;
         let spec_hash = |spec: Option<&DesiredSpec>| store.spec_hash(spec);
-        let rejected = rejected_of(rows, (plan, documents), spec_hash)?;
+        let rejected = rejected_of(rows, (plan, documents, anew), spec_hash)?;
         Ok(by_name(&rejected))
     }
 
@@ -124,7 +126,7 @@ impl Engine {
         plan: &mut Plan,
         documents: &Documents,
     ) -> Result<(), StoreError> {
-        let rejected = self.rejected_of(plan, documents).await?;
+        let rejected = self.rejected_of(plan, documents, &BTreeSet::new()).await?;
         for change in &mut plan.changes {
             if let Some(why) = rejected.get(&change.name) {
                 change.notes.push(format!("this was {why}"));

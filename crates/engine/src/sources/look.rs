@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proximity_domain::apply::{ApplyState, Consent};
-use proximity_domain::desired::Documents;
+use proximity_domain::desired::{DesiredSpec, Documents};
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, PlanId};
-use proximity_domain::names::{CommitId, SecretName};
+use proximity_domain::names::{CommitId, Hostname, SecretName};
 use proximity_domain::plan::Plan;
 use proximity_domain::source::{
-    Due, Sight, SourcePolicy, SourceState, Verdict, held_back, judge, says_otherwise,
+    Due, Sight, SourcePolicy, SourceState, Verdict, held_back, judge, said_anew,
 };
 use proximity_store::error::StoreError;
 use proximity_store::plans::PlanRecord;
@@ -202,8 +202,7 @@ async fn decided(
     {
         return Ok(sight.waits(commit, before.id, why.clone(), due));
     }
-    let is_news = is_news(engine, source, &documents).await?;
-    if verdict == Verdict::Quiet && !is_news {
+    if verdict == Verdict::Quiet {
         return Ok(sight.as_wanted(commit, due));
     }
     let request = MakePlan {
@@ -213,32 +212,38 @@ async fn decided(
     let kept = Box::pin(engine.make_plan(&actor, request)).await?;
     // What is kept was read later than what was judged.
     match judged(engine, source, &kept.plan, &documents).await? {
-        Verdict::Quiet if is_news => {
-            let nothing = Consent::default();
-            applied(engine, source, commit, kept.id, nothing, due).await
-        }
         Verdict::Quiet => Ok(sight.as_wanted(commit, due)),
         Verdict::Waits(why) => Ok(sight.waits(commit, kept.id, why, due)),
         Verdict::Apply(consent) => applied(engine, source, commit, kept.id, consent, due).await,
     }
 }
 
-/// Whether what is applied by itself says something of an app that is not on record as wanted, though it may change nothing about it.
-async fn is_news(
+/// What was applied last of each app, for a source that applies by itself.
+async fn applied_last(
     engine: &Engine,
     source: &SourceRecord,
     documents: &Documents,
-) -> Result<bool, StoreError> {
+) -> Result<BTreeMap<Hostname, DesiredSpec>, StoreError> {
+    let mut applied = BTreeMap::new();
     if source.policy != SourcePolicy::Apply {
-        return Ok(false);
+        return Ok(applied);
     }
-    let newest = engine.store().all_desired().await?.into_iter();
-    let applied = newest.filter(|one| one.app.is_some());
-    let applied = applied.filter_map(|one| Some((one.name, one.spec?)));
-    Ok(says_otherwise(documents, &applied.collect()))
+    for newest in engine.store().all_desired().await? {
+        let (Some(app), Some(spec)) = (newest.app, newest.spec) else {
+            continue;
+        };
+        let said = documents.get(&newest.name);
+        // Another app may have the name by now, of which nothing was applied.
+        if said.is_some_and(|said| *said != spec) && engine.store().app(app).await?.is_none() {
+            continue;
+        }
+        applied.insert(newest.name, spec);
+    }
+    Ok(applied)
 }
 
-/// What becomes of a plan of these documents: by the source's policy, by the secrets that its apps have already, and by what was rejected.
+/// What becomes of a plan of these documents: by the source's policy, by the secrets that its apps have already, by what was rejected, and by
+/// what is said anew of apps that it does not change.
 async fn judged(
     engine: &Engine,
     source: &SourceRecord,
@@ -250,9 +255,13 @@ async fn judged(
     let had: BTreeMap<AppId, BTreeSet<SecretName>> = ties
         .map(|ties| (ties.app, ties.secrets.into_keys().collect()))
         .collect();
-    let rejected = engine.rejected_of(plan, documents).await?;
+    let applied = applied_last(engine, source, documents).await?;
+    let anew = said_anew(documents, &applied);
+    let rejected = engine.rejected_of(plan, documents, &anew).await?;
     let verdict = verdict.unless_given_secrets(plan, documents, &had);
-    Ok(verdict.unless_rejected(plan, &rejected))
+    let verdict = verdict.unless_rejected(plan, &rejected);
+    let verdict = verdict.and_records((source.policy, plan), documents, &applied, &rejected);
+    Ok(verdict)
 }
 
 async fn applied(

@@ -22,7 +22,7 @@ use crate::apply_claims::lost;
 use crate::error::StoreError;
 use crate::journal::{Act, MAX_ROWS};
 use crate::records::{Actor, Lease};
-use crate::rejections::refuse_rejected;
+use crate::rejections::{anew, refuse_rejected};
 use crate::removals::{counts, let_go};
 use crate::row::damaged;
 
@@ -46,7 +46,8 @@ impl State {
             let_go(basis, self.removals_after(basis.from), &plan)?;
         }
         if apply.unless_rejected {
-            refuse_rejected(self.all_rejected(), (&plan, &documents), spec_hash)?;
+            let anew = anew(&documents, self.all_desired());
+            refuse_rejected(self.all_rejected(), (&plan, &documents, &anew), spec_hash)?;
         }
         if self.applies.contains_key(&apply.id) {
             return Err(StoreError::Exists { what: "apply", id });

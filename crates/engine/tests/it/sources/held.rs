@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use proximity_domain::apply::Consent;
+use proximity_domain::desired::DesiredSpec;
 use proximity_domain::event::EventKind;
+use proximity_domain::names::Hostname;
 use proximity_domain::source::{SourcePolicy, SourceState};
 use proximity_engine::commands::{RejectPlan, StartApply};
 use proximity_engine::sources::SourceLimits;
 use proximity_pve::transport::{RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::Access;
-use proximity_store::rejections::RejectedRevision;
+use proximity_store::rejections::{NewRejection, RejectedRevision};
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::WorldParts;
 
@@ -294,6 +296,40 @@ async fn what_is_let_be_is_applied_by_itself_again() {
         .unwrap();
     s.reaches(SourceState::AsWanted).await;
     assert_eq!(s.hostnames().await, ["web"]);
+}
+
+/// It is recorded with an apply that has no changes.
+#[tokio::test]
+async fn what_was_rejected_is_not_recorded_either_where_no_container_shows_it() {
+    let (s, repository) = (Stand::start().await, Repository::new());
+    repository.write("apps/web.yaml", document("web", ""));
+    repository.commit();
+    s.add(request(&repository.url(), SourcePolicy::Apply))
+        .await
+        .unwrap();
+    s.reaches(SourceState::AsWanted).await;
+    let (store, actor) = (&s.w.store, &s.w.actor);
+    let web: Hostname = "web".parse().unwrap();
+    let newest = async || store.desired(&web).await.unwrap().unwrap();
+    let first = newest().await;
+    let Some(DesiredSpec::App(mut spec)) = first.spec else {
+        panic!("an app is wanted");
+    };
+    spec.ignore = ["memory".parse().unwrap()].into_iter().collect();
+    let new = [NewRejection {
+        name: web.clone(),
+        spec_hash: store.spec_hash(Some(&DesiredSpec::App(spec))).unwrap(),
+        why: None,
+    }];
+    let rejected = store.reject_revisions(&new, "ann", actor, first.applied_at);
+    assert_eq!(rejected.await.unwrap().len(), 1);
+    repository.write("apps/web.yaml", document("web", "  ignore: [memory]\n"));
+    repository.commit();
+    waits_for(&s, "web was rejected by ann").await;
+    assert_eq!(newest().await.revision, 1);
+    s.w.engine.unreject(actor, &web).await.unwrap();
+    s.reaches(SourceState::AsWanted).await;
+    assert_eq!(newest().await.revision, 2);
 }
 
 /// Whoever applies by itself has looked before that.

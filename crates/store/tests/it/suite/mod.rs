@@ -108,7 +108,8 @@ macro_rules! with_cases {
                 what_is_asked_for_during_a_look_is_done_anew, two_looks_at_the_same_time_lose_no_apply;
             rejections: are_told_once_and_are_of_one_content, are_forgotten_by_a_person_and_by_what_is_done,
                 stand_for_what_is_wanted_and_of_the_forgotten_the_newest_stay,
-                are_judged_again_in_the_commit_that_begins_an_apply;
+                are_judged_again_in_the_commit_that_begins_an_apply,
+                are_judged_of_what_is_recorded_beside_the_changes;
             kept: follows_what_is_written, is_of_one_moment;
             chain: every_entry_is_linked, events_are_linked_and_may_begin_anywhere, holds_against_its_anchors_alone, writers_beside_each_other_make_one,
                 what_is_refused_leaves_no_link;

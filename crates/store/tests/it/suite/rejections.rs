@@ -3,6 +3,7 @@
 use proximity_domain::desired::DesiredSpec;
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::{ApplyId, PlanId};
+use proximity_domain::manifest::Manifest;
 use proximity_domain::plan::Act;
 use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
@@ -183,6 +184,36 @@ async fn begins(
     };
     let begun = world.store.start_apply(new, &world.actor, world.at());
     begun.await
+}
+
+/// What a plan does not change is recorded as its documents say as well.
+pub async fn are_judged_of_what_is_recorded_beside_the_changes(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("web").await;
+    let changes = vec![change("web", Act::Update, Some(app.id), &[])];
+    let first = document("web", json!({}));
+    let (_, fence) = begun(&mut world, changes, std::slice::from_ref(&first)).await;
+    does(&world, &fence, 0).await;
+    let second = document("web", json!({"TITLE": "two"}));
+    let hash = |of: &Manifest| {
+        let spec = DesiredSpec::of(of);
+        world.store.spec_hash(spec.as_ref()).unwrap()
+    };
+    let (on_record, other) = (hash(&first), hash(&second));
+    // What is on record already is let be, whoever rejected it since.
+    rejects(&world, &[content("web", &on_record)]).await;
+    let plan = kept(&mut world, Vec::new(), &[first]).await;
+    begins(&mut world, plan, true).await.unwrap();
+    rejects(&world, &[content("web", &other)]).await;
+    let plan = kept(&mut world, Vec::new(), std::slice::from_ref(&second)).await;
+    match begins(&mut world, plan, true).await {
+        Err(StoreError::Rejected { rejected }) => assert_eq!(rejected[0].spec_hash, other),
+        begun => panic!("{begun:?}"),
+    }
+    begins(&mut world, plan, false).await.unwrap();
+    let newest = world.store.desired(&name("web")).await.unwrap();
+    assert_eq!(newest.unwrap().spec, DesiredSpec::of(&second));
+    world.assert_sound().await;
 }
 
 /// It was rejected after whoever applies by itself had looked.
