@@ -298,6 +298,16 @@ impl Plan {
         self.changes.iter().any(|change| change.act != Act::NoOp)
     }
 
+    /// The same would be done, for the same reasons. What others change meanwhile and may makes it no other plan.
+    #[must_use]
+    pub fn is_still(&self, other: &Self) -> bool {
+        let seen_so = Self {
+            ignored: self.ignored.clone(),
+            ..other.clone()
+        };
+        *self == seen_so
+    }
+
     /// How many records would end.
     #[must_use]
     pub fn removed(&self) -> u64 {

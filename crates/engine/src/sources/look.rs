@@ -198,7 +198,7 @@ async fn decided(
     if let Some(before) = before
         && let Verdict::Waits(why) = &verdict
         && before.applied_at.is_none()
-        && before.plan == planned.plan
+        && before.plan.is_still(&planned.plan)
     {
         return Ok(sight.waits(commit, before.id, why.clone(), due));
     }

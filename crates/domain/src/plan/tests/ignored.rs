@@ -135,6 +135,18 @@ fn what_a_list_shows_of_it_is_read_no_further() {
 }
 
 #[test]
+fn what_goes_on_changing_makes_no_other_plan() {
+    let of = |memory_mib: u64, cores: u64| {
+        let state = showing(memory_mib, cores, 8);
+        decide(&[ignoring(&["memory"])], &state, false).plan
+    };
+    let (shown, later) = (of(1024, 4), of(1100, 4));
+    assert_ne!(shown, later);
+    assert!(shown.is_still(&later) && later.is_still(&of(512, 4)));
+    assert!(!shown.is_still(&of(1024, 3)) && !shown.is_still(&of(1024, 2)));
+}
+
+#[test]
 fn to_ignore_nothing_names_what_is_wanted_as_before() {
     let digest = |patterns: &[&str]| asked(&[ignoring(patterns)], false);
     assert_eq!(digest(&[]), asked(&[app("web", 0)], false));
