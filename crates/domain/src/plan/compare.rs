@@ -239,13 +239,7 @@ impl Compared {
 
     /// The root file system. It grows in place and never shrinks: where the documents want less than was made by them, another
     /// container is needed; where somebody made it larger in the cluster, a person has to say what is right.
-    fn disk(
-        &mut self,
-        others: &Others<'_>,
-        wanted: u64,
-        recorded: u64,
-        seen: Option<&Observed>,
-    ) {
+    fn disk(&mut self, others: &Others<'_>, wanted: u64, recorded: u64, seen: Option<&Observed>) {
         let now = match seen.map(|seen| (seen.by, seen.disk_bytes)) {
             Some((SeenBy::Configuration, Figure::Is(now))) => now,
             Some((SeenBy::Configuration, Figure::Unknown | Figure::Absent)) => {
