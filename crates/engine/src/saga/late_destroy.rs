@@ -8,7 +8,7 @@ use proximity_pve::upid::Upid;
 use super::arrival::{FreeWay, LOOK_EVERY_MS};
 use super::context::Cx;
 use super::pve_calls::pve_failure;
-use super::sent::Change;
+use super::sent::{Change, Sent};
 use super::step::StepResult;
 
 /// The task of a destroy.
@@ -56,6 +56,17 @@ impl Cx {
     /// Whether the destroy whose answer was lost is among the node's tasks that ended.
     async fn destroy_has_shown(&self, place: &ContainerRef) -> StepResult<bool> {
         let sent = self.sent(Change::Destroy, place.vmid).await?;
+        let ended = self.ended_destroys(place, &sent).await?;
+        Ok(ended.iter().any(|upid| !self.was_seen(upid)))
+    }
+
+    /// The node's tasks of destroys of ours that ended, and that no other of the calls that were `sent` is known to have had. What somebody
+    /// else's came to says nothing of a call of ours.
+    pub(crate) async fn ended_destroys(
+        &self,
+        place: &ContainerRef,
+        sent: &Sent,
+    ) -> StepResult<Vec<Upid>> {
         let filter = TaskFilter {
             vmid: Some(place.vmid),
             since_s: sent.since_s(),
@@ -66,20 +77,24 @@ impl Cx {
             .node_tasks(&place.node, &filter)
             .await
             .map_err(|e| pve_failure("reading the node's tasks", &e))?;
-        let is_known = |upid: &Upid| sent.knows(upid) || self.was_seen(upid);
-        Ok(shows_destroy(&tasks, &self.sender(), is_known))
+        let sender = self.sender();
+        let ended = ended_destroys(&tasks, &sender, |upid| sent.knows(upid));
+        Ok(ended.cloned().collect())
     }
 }
 
-/// Whether a destroy of the `sender`'s is among these tasks of one number that ended, and no other call is known to have had it.
-/// Not one from before the number's newest container was made: that was another container's.
-fn shows_destroy(tasks: &[TaskRow], sender: &str, is_known: impl Fn(&Upid) -> bool) -> bool {
+/// Destroys of the `sender`'s among these tasks of one number that ended, and that no other call is known to have had. Not one from
+/// before the number's newest container was made: that was another container's.
+fn ended_destroys<'t>(
+    tasks: &'t [TaskRow],
+    sender: &'t str,
+    is_known: impl Fn(&Upid) -> bool + 't,
+) -> impl Iterator<Item = &'t Upid> {
     let all = tasks.iter().map(|task| &task.upid);
     let made = all.filter(|upid| MAKES.contains(&upid.kind()));
     let made_s = made.map(Upid::start_s).max().unwrap_or(0);
-    let mut ended = tasks.iter().filter(|task| task.has_ended());
-    ended.any(|task| {
-        let upid = &task.upid;
+    let ended = tasks.iter().filter(|task| task.has_ended());
+    ended.map(|task| &task.upid).filter(move |upid| {
         let is_ours = upid.kind() == DESTROY_TASK && upid.user() == sender;
         is_ours && upid.start_s() >= made_s && !is_known(upid)
     })
@@ -113,7 +128,8 @@ mod tests {
         let (made, ours) = (upid("vzcreate", US, 50), upid(DESTROY_TASK, US, 60));
         let shows = |all: &[&Upid], known: Option<&Upid>| {
             let tasks: Vec<TaskRow> = all.iter().map(|upid| ended(upid)).collect();
-            shows_destroy(&tasks, US, |upid| known == Some(upid))
+            let mut shown = ended_destroys(&tasks, US, |upid| known == Some(upid));
+            shown.next().is_some()
         };
         assert!(shows(&[&made, &ours], None));
         assert!(!shows(&[], None));
@@ -135,6 +151,6 @@ mod tests {
             outcome: None,
             ..ended(&ours)
         };
-        assert!(!shows_destroy(&[at_work], US, |_| false));
+        assert_eq!(ended_destroys(&[at_work], US, |_| false).count(), 0);
     }
 }

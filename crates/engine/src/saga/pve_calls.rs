@@ -8,7 +8,7 @@ use proximity_domain::names::NodeName;
 use proximity_pve::Client;
 use proximity_pve::error::Error as PveError;
 use proximity_pve::lxc::{ConfigDigest, CreateLxc};
-use proximity_pve::task::{TaskFilter, TaskOutcome, TaskRow, TaskSource};
+use proximity_pve::task::TaskOutcome;
 use proximity_pve::transport::says_out_of_files;
 use proximity_pve::upid::Upid;
 use proximity_pve::wording::{says_guest_was_not_free, says_lock_timeout};
@@ -397,30 +397,6 @@ impl Cx {
             .running_tasks(node, vmid)
             .await
             .map_err(|e| pve_failure("reading the node's running tasks", &e))
-    }
-
-    /// Tasks of this kind on this VMID that have ended, of those started since then by the node's clock.
-    pub(crate) async fn ended_tasks(
-        &self,
-        place: &ContainerRef,
-        kind: &str,
-        since_s: Option<u64>,
-    ) -> StepResult<Vec<Upid>> {
-        let filter = TaskFilter {
-            vmid: Some(place.vmid),
-            kind: Some(kind.to_owned()),
-            since_s,
-            source: TaskSource::All,
-            limit: None,
-        };
-        let tasks = self
-            .cluster
-            .read()
-            .node_tasks(&place.node, &filter)
-            .await
-            .map_err(|e| pve_failure("reading the node's tasks", &e))?;
-        let ended = tasks.into_iter().filter(TaskRow::has_ended);
-        Ok(ended.map(|task| task.upid).collect())
     }
 }
 

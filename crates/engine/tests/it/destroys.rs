@@ -1,5 +1,7 @@
 //! When a destroy may be sent, and when a guest may be forgotten.
 
+mod others;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
