@@ -93,10 +93,12 @@ impl Call<'_> {
         if !self.span.is_disabled() {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             self.span.record("took_us", micros);
+            // The span may leave this machine. What the text repeats is anybody's, and for the log.
             if let Some(error) = error {
-                self.span.record("error", display(error));
+                self.span.record("error", error.label());
             }
-            trace!(parent: &self.span, "the call has ended");
+            let error = error.map(display);
+            trace!(parent: &self.span, error, "the call has ended");
         }
         if self.listeners.calls.is_set() {
             self.listeners.calls.tell(CallEnd {
@@ -222,22 +224,35 @@ mod tests {
         fn exit(&self, _: &Id) {}
     }
 
-    #[test]
-    fn a_call_is_a_span_with_its_name_its_time_and_its_error() {
+    /// What is heard of a call that ends so: of its span, and then of its end.
+    fn heard(ends: &Result<(), StoreError>) -> Vec<String> {
         let heard = Heard::default();
         tracing::subscriber::with_default(heard.clone(), || {
             let listeners = Listeners::default();
-            let call = listeners.begin("a::hosts::{{closure}}");
-            call.end::<()>(&Err(StoreError::QueueFull { limit: 3 }));
+            listeners.begin("a::hosts::{{closure}}").end(ends);
         });
-        let said = heard.0.lock().unwrap().clone();
-        let [name, took, error, end] = said.as_slice() else {
+        let said = heard.0.lock().unwrap();
+        said.clone()
+    }
+
+    #[test]
+    fn a_call_is_a_span_with_its_name_its_time_and_the_kind_of_its_error() {
+        let key = "a secret".to_owned();
+        let said = heard(&Err(StoreError::KeyReused { key }));
+        let [name, took, error, end @ ..] = said.as_slice() else {
             panic!("{said:?}");
         };
         assert_eq!(name, "call=\"hosts\"");
         assert!(took.starts_with("took_us="), "{took}");
-        assert_eq!(error, "error=3 operations wait already");
-        assert_eq!(end, "message=the call has ended");
+        assert_eq!(error, "error=\"key_reused\"");
+        assert_eq!(end.len(), 2, "{end:?}");
+        assert!(end.iter().any(|said| said == "message=the call has ended"));
+        let text = "error=the key \"a secret\" was used for another request";
+        assert!(end.iter().any(|said| said == text), "{end:?}");
+
+        let said = heard(&Ok(()));
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(!said.iter().any(|said| said.starts_with("error=")));
     }
 
     struct Thing;
