@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use proximity_engine::audit_anchor;
+use tracing::dispatcher::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use super::clock::SystemClock;
@@ -104,20 +105,16 @@ where
         )
     })?;
     let filter = with_anchors(parsed);
-    let started = match traces {
+    let log = match traces {
         Some(traces) => above(traces, filter, format, ansi, writer),
         None => alone(filter, format, ansi, writer),
     };
+    let started = log.try_init();
     started.map_err(|e| Failed::error("logging", format!("cannot log: {e}"), "report it"))
 }
 
 /// The log, and nothing else.
-fn alone<M, W>(
-    filter: EnvFilter,
-    format: LogFormat,
-    ansi: bool,
-    writer: M,
-) -> Result<(), TryInitError>
+fn alone<M, W>(filter: EnvFilter, format: LogFormat, ansi: bool, writer: M) -> Dispatch
 where
     M: Fn() -> W + for<'a> MakeWriter<'a> + Send + Sync + 'static,
     W: Write,
@@ -126,12 +123,13 @@ where
         .with_env_filter(filter)
         .with_writer(writer);
     match format {
-        LogFormat::Text => builder.with_ansi(ansi).finish().try_init(),
-        LogFormat::Json => builder
-            .fmt_fields(JsonFields::new())
-            .event_format(JsonLine(SystemClock::new()))
-            .finish()
-            .try_init(),
+        LogFormat::Text => Dispatch::new(builder.with_ansi(ansi).finish()),
+        LogFormat::Json => Dispatch::new(
+            builder
+                .fmt_fields(JsonFields::new())
+                .event_format(JsonLine(SystemClock::new()))
+                .finish(),
+        ),
     }
 }
 
@@ -142,7 +140,7 @@ fn above<M, W>(
     format: LogFormat,
     ansi: bool,
     writer: M,
-) -> Result<(), TryInitError>
+) -> Dispatch
 where
     M: Fn() -> W + for<'a> MakeWriter<'a> + Send + Sync + 'static,
     W: Write,
@@ -150,14 +148,12 @@ where
     let below = tracing_subscriber::registry().with(traces);
     let log = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        LogFormat::Text => below
-            .with(log.with_ansi(ansi).with_filter(filter))
-            .try_init(),
+        LogFormat::Text => Dispatch::new(below.with(log.with_ansi(ansi).with_filter(filter))),
         LogFormat::Json => {
             let log = log
                 .fmt_fields(JsonFields::new())
                 .event_format(JsonLine(SystemClock::new()));
-            below.with(log.with_filter(filter)).try_init()
+            Dispatch::new(below.with(log.with_filter(filter)))
         }
     }
 }
@@ -168,6 +164,13 @@ mod tests {
 
     use proximity_domain::audit::{Anchor, Chain, Head, Link};
     use proximity_domain::ids::InstallationId;
+    use serde_json::{Map, Value};
+    use tracing::dispatcher::with_default;
+    use tracing::field::Empty;
+    use tracing::{debug, debug_span, info, info_span, warn};
+    use tracing_subscriber::Registry;
+    use tracing_subscriber::filter::{Filtered, LevelFilter};
+    use tracing_subscriber::layer::Identity;
 
     use super::*;
 
@@ -221,6 +224,62 @@ mod tests {
                 let lines: Vec<&str> = text.lines().collect();
                 assert_eq!(lines.len(), 1, "{text}");
                 assert_eq!(Anchor::find(lines[0]), Ok(Some(anchor)), "{text}");
+            }
+        }
+    }
+
+    /// Hears of all there is, whatever its level.
+    fn hears_all() -> TraceLayer {
+        let all: Filtered<_, _, Registry> = Identity::new().with_filter(LevelFilter::TRACE);
+        all.boxed()
+    }
+
+    /// A line without its moment.
+    fn timeless(line: &str, format: LogFormat) -> String {
+        match format {
+            LogFormat::Text => line.split_once(' ').unwrap().1.to_owned(),
+            LogFormat::Json => {
+                let mut fields: Map<String, Value> = serde_json::from_str(line).unwrap();
+                fields.remove("at").unwrap();
+                Value::Object(fields).to_string()
+            }
+        }
+    }
+
+    /// What is logged of a call within an operation.
+    fn logged(filter: &str, format: LogFormat, traces: Option<TraceLayer>) -> Vec<String> {
+        let kept = Kept::default();
+        let lines = kept.clone();
+        let writer = move || OneLine(lines.clone());
+        let filter = with_anchors(EnvFilter::try_new(filter).unwrap());
+        let log = match traces {
+            Some(traces) => above(traces, filter, format, false, writer),
+            None => alone(filter, format, false, writer),
+        };
+        with_default(&log, || {
+            let operation = info_span!("operation", operation = "o1");
+            let call = debug_span!("pve_call", call = "GET /version", status = Empty);
+            operation.in_scope(|| {
+                call.in_scope(|| info!("within the call"));
+                call.record("status", 200);
+                call.in_scope(|| debug!("and after its answer"));
+                warn!("within the operation");
+            });
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| timeless(line, format)).collect()
+    }
+
+    #[test]
+    fn what_hears_of_spans_below_the_log_changes_no_line_of_it() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            for (filter, lines) in [("off", 0), ("warn", 1), ("info", 2), ("debug", 3)] {
+                let log = logged(filter, format, None);
+                assert_eq!(log.len(), lines, "{filter}: {log:?}");
+                let traced = logged(filter, format, Some(hears_all()));
+                assert_eq!(traced, log, "{filter}");
+                let shows_calls = log.iter().any(|line| line.contains("GET /version"));
+                assert_eq!(shows_calls, filter == "debug", "{log:?}");
             }
         }
     }

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::process::Child;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
@@ -329,8 +329,8 @@ async fn a_collector_that_never_answers_holds_nothing_up() {
 
 #[tokio::test]
 async fn a_collector_that_is_not_there_holds_nothing_up() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    nothing_is_held_up(address).await;
+    // It is kept from others, and nobody listens there.
+    let kept = TcpSocket::new_v4().unwrap();
+    kept.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    nothing_is_held_up(kept.local_addr().unwrap()).await;
 }
