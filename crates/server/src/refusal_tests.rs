@@ -285,6 +285,7 @@ fn what_the_store_refuses_has_codes_of_its_own() {
             "plan_applied",
             "apply_overlaps",
             "brake_not_released",
+            "source_waits",
             "secret_in_use",
             "hostname_taken",
             "ports_exhausted",
