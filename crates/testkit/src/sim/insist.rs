@@ -1,12 +1,15 @@
-//! People who insist: an operation that waits for somebody's word, because looks were not answered, is told to go on.
+//! People who insist: an operation that waits for somebody's word, because looks were not answered, is told to go on, and one that
+//! gave up for the same reason is asked for again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proximity_domain::ids::OperationId;
+use proximity_domain::operation::OperationState;
 use proximity_engine::engine::Engine;
-use proximity_store::Store;
+use proximity_store::records::OperationRecord;
 use proximity_store::views::OperationFilter;
+use proximity_store::{Store, StoreError};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +20,11 @@ use super::perform::person;
 pub(super) const INSISTS: u32 = 3;
 pub(super) const AGAIN: Duration = Duration::from_secs(10);
 
-/// Looks for operations that are stuck, and has each go on, a few times at most; returns when the process stops. How many needed it is
-/// counted.
+/// What an operation gives up with that had no answer as often as it asks.
+const SILENCE: [&str; 2] = ["pve_unreachable", "pve_node_unreachable"];
+
+/// Looks for operations that are stuck, or gave up without an answer, and has each go on, a few times at most; returns when the
+/// process stops. How many needed it is counted.
 pub(super) async fn run(
     engine: Engine,
     store: Store,
@@ -26,20 +32,16 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let mut said: BTreeMap<OperationId, u32> = BTreeMap::new();
-    let filter = OperationFilter {
-        state: Some("stuck".to_owned()),
-        ..OperationFilter::default()
-    };
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(AGAIN) => {}
         }
         // Whoever cannot read asks again.
-        let Ok(stuck) = store.operations(filter.clone()).await else {
+        let Ok(waiting) = waiting(&store).await else {
             continue;
         };
-        for operation in stuck {
+        for operation in waiting {
             let times = said.entry(operation.id).or_default();
             if *times == INSISTS {
                 continue;
@@ -55,4 +57,29 @@ pub(super) async fn run(
             ));
         }
     }
+}
+
+/// What needs a person's word.
+async fn waiting(store: &Store) -> Result<Vec<OperationRecord>, StoreError> {
+    let of = |state: &str| OperationFilter {
+        state: Some(state.to_owned()),
+        ..OperationFilter::default()
+    };
+    let mut waiting = store.operations(of("stuck")).await?;
+    for failed in store.operations(of("failed")).await? {
+        let OperationState::Failed { failure } = &failed.state else {
+            continue;
+        };
+        let newest = OperationFilter {
+            app: Some(failed.app),
+            limit: 1,
+            ..OperationFilter::default()
+        };
+        let newest = store.operations(newest).await?;
+        let is_newest = newest.first().is_some_and(|it| it.id == failed.id);
+        if is_newest && SILENCE.contains(&failure.code.as_str()) {
+            waiting.push(failed);
+        }
+    }
+    Ok(waiting)
 }

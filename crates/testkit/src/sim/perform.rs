@@ -1,5 +1,11 @@
 //! Carrying out one act.
 
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use proximity_domain::app::AppClass;
 use proximity_domain::create::ResourceRequest;
 use proximity_domain::ids::{AppId, HostId, OperationId};
@@ -53,6 +59,25 @@ pub(super) struct Stage {
     pub(super) beside: Option<Process>,
     pub(super) host: HostId,
     pub(super) kept: Kept,
+    /// What was asked for by people who insist; a process that dies leaves some of it without an answer.
+    pub(super) asked: Vec<Question>,
+}
+
+/// What a person asks for.
+#[derive(Clone)]
+pub(super) struct Question {
+    what: String,
+    ask: Arc<dyn Fn(Engine) -> Asking + Send + Sync>,
+    /// Whoever asked knows how it went, or gave up.
+    is_over: Arc<AtomicBool>,
+}
+
+type Asking = Pin<Box<dyn Future<Output = Result<String, EngineError>> + Send>>;
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
 }
 
 impl Stage {
@@ -263,23 +288,42 @@ impl Stage {
         });
     }
 
-    /// What a person asks for goes on by itself, and its answer is told. Who insists asks again when it was refused.
-    fn says<F>(&mut self, what: &str, ask: impl Fn(Engine) -> F + Send + 'static)
+    /// What a person asks for goes on by itself, and its answer is told. Who insists asks again when it was refused, and when the
+    /// process died before it answered.
+    fn says<F>(&mut self, what: &str, ask: impl Fn(Engine) -> F + Send + Sync + 'static)
     where
-        F: Future<Output = Result<String, EngineError>> + Send,
+        F: Future<Output = Result<String, EngineError>> + Send + 'static,
     {
+        let question = Question {
+            what: what.to_owned(),
+            ask: Arc::new(move |engine| -> Asking { Box::pin(ask(engine)) }),
+            is_over: Arc::default(),
+        };
+        if self.machine.insists {
+            self.asked.retain(|it| !it.is_over.load(Ordering::Relaxed));
+            self.asked.push(question.clone());
+        }
+        self.put(question, None);
+    }
+
+    /// Puts it to the process that people ask, after so long.
+    fn put(&mut self, question: Question, after: Option<Duration>) {
         let trace = self.machine.cluster.trace.clone();
-        let what = what.to_owned();
         let mut left = if self.machine.insists { INSISTS } else { 0 };
         let process = self.answers();
         let engine = process.engine.clone();
         process.works_on(async move {
+            if let Some(after) = after {
+                sleep(after).await;
+            }
+            let Question { what, ask, is_over } = question;
             loop {
                 let answer = ask(engine.clone()).await;
                 let is_refused = answer.is_err();
                 let said = answer.unwrap_or_else(|e| e.code().to_owned());
                 trace.say(format_args!("person: {what}: {said}"));
                 if !is_refused || left == 0 {
+                    is_over.store(true, Ordering::Relaxed);
                     return;
                 }
                 left -= 1;
@@ -351,10 +395,15 @@ impl Stage {
         let cluster = &self.machine.cluster;
         let now_ms = cluster.clock.elapsed_ms();
         cluster.lock().held = Held::found(found, number, beside, now_ms);
-        Ok(Self {
+        let mut next = Self {
             process: Process::begin(&self.machine, number, exclusive),
             ..self
-        })
+        };
+        next.asked.retain(|it| !it.is_over.load(Ordering::Relaxed));
+        for question in next.asked.clone() {
+            next.put(question, Some(AGAIN));
+        }
+        Ok(next)
     }
 
     async fn shut_down(self) -> Self {

@@ -387,6 +387,7 @@ pub(super) async fn set(play: &Play, telling: Telling) -> Result<Stage, String> 
         beside,
         host: id,
         kept: Kept::default(),
+        asked: Vec::new(),
     })
 }
 
