@@ -49,6 +49,25 @@ const PAGE: &str = concat!(
 );
 
 impl Reader {
+    /// Live apps in the order of their ids, from behind one on: all of them, one part after the other, each once whatever comes and goes
+    /// meanwhile. At most [`AppFilter::MAX_PER_PAGE`]; none when there are no more.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn apps_by_id(&self, after: Option<AppId>) -> Result<Vec<AppRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.apps_by_id(after)));
+        }
+        let rows = query(select_apps!(
+            "WHERE a.archived_at IS NULL AND a.id > $1 ORDER BY a.id LIMIT $2"
+        ))
+        .bind(after.map(|id| id.to_string()).unwrap_or_default())
+        .bind(i64::from(AppFilter::MAX_PER_PAGE))
+        .fetch_all(self.named("apps_by_id"))
+        .await?;
+        each(&rows, app)
+    }
+
     /// A live app.
     ///
     /// # Errors

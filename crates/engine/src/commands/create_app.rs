@@ -14,7 +14,7 @@ use proximity_domain::site::Site;
 use proximity_pve::guest::ssh::HostKey;
 use proximity_store::error::StoreError;
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
-use proximity_store::views::{AppFilter, OperationFilter};
+use proximity_store::views::OperationFilter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -202,21 +202,11 @@ impl Engine {
         if given.is_empty() {
             return Ok(conflicts);
         }
-        for page in 1.. {
-            let filter = AppFilter {
-                page,
-                per_page: AppFilter::MAX_PER_PAGE,
-                ..AppFilter::default()
-            };
-            let (apps, _) = self.store().apps(filter).await?;
-            if apps.is_empty() {
-                break;
-            }
-            for app in apps.into_iter().filter(|app| app.hostname != *hostname) {
-                let holder = self.holder(&app).await?;
-                if let Some(taken) = network::conflict(&given, &[holder]) {
-                    conflicts.entry(app.host).or_insert(taken);
-                }
+        let apps = self.live_apps().await?.into_iter();
+        for app in apps.filter(|app| app.hostname != *hostname) {
+            let holder = self.holder(&app).await?;
+            if let Some(taken) = network::conflict(&given, &[holder]) {
+                conflicts.entry(app.host).or_insert(taken);
             }
         }
         Ok(conflicts)

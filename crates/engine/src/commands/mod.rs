@@ -13,6 +13,7 @@ mod expose;
 mod guard;
 mod health;
 mod hosts;
+mod live_apps;
 mod nodes;
 mod operations;
 mod plan;

@@ -6,7 +6,7 @@ use proximity_domain::ids::AppId;
 use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::time::Timestamp;
 use proximity_store::records::{Actor, AppRecord};
-use proximity_store::views::{AppFilter, FreedPort, PortSide, PortsView};
+use proximity_store::views::{FreedPort, PortSide, PortsView};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -157,19 +157,9 @@ impl Engine {
         &self,
         troubles: &BTreeMap<AppId, String>,
     ) -> Result<Vec<UsedPorts>, EngineError> {
-        let mut used = Vec::new();
-        for page in 1.. {
-            let filter = AppFilter {
-                page,
-                per_page: AppFilter::MAX_PER_PAGE,
-                ..AppFilter::default()
-            };
-            let (apps, _) = self.store().apps(filter).await?;
-            if apps.is_empty() {
-                break;
-            }
-            used.extend(apps.into_iter().filter_map(|app| used_by(app, troubles)));
-        }
+        let apps = self.live_apps().await?.into_iter();
+        let used = apps.filter_map(|app| used_by(app, troubles));
+        let mut used: Vec<UsedPorts> = used.collect();
         used.sort_unstable_by_key(|u| u.ports.public);
         Ok(used)
     }

@@ -13,7 +13,6 @@ use proximity_domain::preflight::{
 use proximity_domain::site::Site;
 use proximity_store::error::StoreError;
 use proximity_store::records::{AppRecord, HostRecord};
-use proximity_store::views::AppFilter;
 
 use super::create_app::{CreateApp, Seen, bridge_of, invalid_name, no_node, upstream};
 use super::deadline::{Deadline, no_time};
@@ -123,21 +122,8 @@ impl Engine {
             let of = app.site.as_ref();
             app.hostname != *hostname && of.is_some_and(|of| of.site.name == site.name)
         };
-        for page in 1.. {
-            let filter = AppFilter {
-                page,
-                per_page: AppFilter::MAX_PER_PAGE,
-                ..AppFilter::default()
-            };
-            let (apps, _) = self.store().apps(filter).await?;
-            if apps.iter().any(has_it) {
-                return Ok(Some((site.name.clone(), true)));
-            }
-            if apps.is_empty() {
-                break;
-            }
-        }
-        Ok(Some((site.name.clone(), false)))
+        let is_taken = self.live_apps().await?.iter().any(has_it);
+        Ok(Some((site.name.clone(), is_taken)))
     }
 
     /// What only the place that was chosen is asked; of addresses the record is asked by the caller.

@@ -15,7 +15,6 @@ use proximity_domain::time::Timestamp;
 use proximity_store::desired::DesiredRecord;
 use proximity_store::plans::PlanRecord;
 use proximity_store::records::Actor;
-use proximity_store::views::AppFilter;
 
 use super::MakePlan;
 use super::export::applied;
@@ -414,19 +413,9 @@ async fn snapshot(engine: &Engine, one: &Recorded, seq: i64) -> Result<Snapshot,
 
 /// Apps that were asked for after a moment.
 async fn born_since(engine: &Engine, at: Timestamp) -> Result<BTreeSet<AppId>, EngineError> {
-    let mut filter = AppFilter {
-        per_page: AppFilter::MAX_PER_PAGE,
-        ..AppFilter::default()
-    };
-    let mut born = BTreeSet::new();
-    loop {
-        let (page, _) = engine.store().apps(filter.clone()).await?;
-        let Some(last) = page.last() else { break };
-        filter.after = Some(last.id);
-        let young = page.iter().filter(|app| app.created_at > at);
-        born.extend(young.map(|app| app.id));
-    }
-    Ok(born)
+    let apps = engine.live_apps().await?.into_iter();
+    let young = apps.filter(|app| app.created_at > at);
+    Ok(young.map(|app| app.id).collect())
 }
 
 fn no_document(one: &Recorded, why: export::LeftOut) -> Impossible {

@@ -143,6 +143,16 @@ impl State {
         app.record(self.live.get(&app.asked.id).copied())
     }
 
+    pub(crate) fn apps_by_id(&self, after: Option<AppId>) -> Vec<AppRecord> {
+        let live = self.apps.values().filter(|app| app.is_live());
+        let mut live: Vec<&App> = live
+            .filter(|app| after.is_none_or(|after| app.asked.id > after))
+            .collect();
+        live.sort_by_key(|app| app.asked.id);
+        live.truncate(usize::try_from(AppFilter::MAX_PER_PAGE).unwrap_or(usize::MAX));
+        live.into_iter().map(|app| self.record_of(app)).collect()
+    }
+
     pub(crate) fn list_apps(&self, filter: &AppFilter) -> (Vec<AppRecord>, u64) {
         let search = filter.search.as_ref().map(|text| text.to_lowercase());
         let contains = |text: &str| {

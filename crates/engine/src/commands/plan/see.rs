@@ -22,7 +22,6 @@ use proximity_pve::lxc::LxcConfig;
 use proximity_store::alarms::{Alarm, AlarmKind};
 use proximity_store::desired::DesiredTies;
 use proximity_store::records::{AppRecord, HostRecord};
-use proximity_store::views::AppFilter;
 use serde_json::Value;
 
 use super::namesakes::{Made, mark_of};
@@ -282,14 +281,11 @@ pub(super) async fn record(
     let ties = store.desired_ties().await?.into_iter();
     let mut ties: BTreeMap<AppId, DesiredTies> = ties.map(|ties| (ties.app, ties)).collect();
     let (mut all, mut places) = (Vec::new(), BTreeMap::new());
-    let mut filter = AppFilter {
-        per_page: AppFilter::MAX_PER_PAGE,
-        ..AppFilter::default()
-    };
+    let mut after = None;
     loop {
-        let (page, _) = store.apps(filter.clone()).await?;
+        let page = store.apps_by_id(after).await?;
         let Some(last) = page.last() else { break };
-        filter.after = Some(last.id);
+        after = Some(last.id);
         let ids: Vec<AppId> = page.iter().map(|app| app.id).collect();
         let mut guests = store.guests_of_apps(&ids).await?;
         for app in page {

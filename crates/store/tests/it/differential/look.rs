@@ -50,6 +50,10 @@ pub async fn at_everything(pair: &Pair, known: &Known, now: Timestamp) {
 /// The part that changes most, looked at after every call.
 pub async fn at_what_is_live(pair: &Pair) {
     both!(pair, store => store.apps(AppFilter::default())).unwrap();
+    let live = both!(pair, store => store.apps_by_id(None)).unwrap();
+    if let Some(first) = live.first() {
+        both!(pair, store => store.apps_by_id(Some(first.id))).unwrap();
+    }
     both!(pair, store => store.live_operations()).unwrap();
     both!(pair, store => store.claimable()).unwrap();
     both!(pair, store => store.ports()).unwrap();

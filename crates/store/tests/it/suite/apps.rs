@@ -217,6 +217,12 @@ pub async fn are_listed_page_by_page(make: &impl Make) {
             "{wildcard} is text, not a pattern"
         );
     }
+    let live = world.store.apps_by_id(None).await.unwrap();
+    assert_eq!(live.len(), 5);
+    assert!(live.is_sorted_by_key(|app| app.id));
+    let behind = world.store.apps_by_id(Some(live[1].id)).await.unwrap();
+    assert_eq!(behind, live[2..]);
+    assert_eq!(world.store.apps_by_id(Some(live[4].id)).await.unwrap(), []);
     let foreign = AppFilter {
         owner: Some("other".to_owned()),
         ..all
