@@ -75,6 +75,7 @@ pub(super) fn build(stand: &Stand<'_>) -> Result<Outcome> {
 pub(super) fn doc(stand: &Stand<'_>) -> Result<Outcome> {
     let run = Invocation::new("cargo")
         .args(["test", "--quiet", "--locked", "--workspace", "--doc"])
+        .args(["--features", SHIPPED_FEATURES])
         .variable("CARGO_TERM_COLOR", "never")
         .until(stand.deadline)
         .tee(stand.place.root())?;

@@ -93,7 +93,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "replay",
-        minutes: 2,
+        minutes: 1,
         shows: "recordings of a real cluster, replayed against the emulator: all come out as recorded",
         needs: &[],
         run: replayed,
@@ -107,7 +107,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "doc",
-        minutes: 1,
+        minutes: 2,
         shows: "the examples in the documentation",
         needs: &[],
         run: cargo_runs::doc,
