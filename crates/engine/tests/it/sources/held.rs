@@ -16,7 +16,7 @@ use proximity_testkit::pve::Pve;
 use proximity_testkit::world::WorldParts;
 
 use super::repository::{Repository, document};
-use super::{Stand, name, request};
+use super::{Stand, name, of_web, request};
 
 /// An app that is told a secret.
 const KEEPER: &str = r#"
@@ -181,12 +181,7 @@ impl Stand {
 
 #[tokio::test]
 async fn content_that_came_to_nothing_waits_for_a_person_until_it_is_another_one() {
-    let (s, repository) = (Stand::start().await, Repository::new());
-    repository.write("apps/web.yaml", document("web", ""));
-    repository.commit();
-    s.add(request(&repository.url(), SourcePolicy::Apply))
-        .await
-        .unwrap();
+    let (s, repository) = of_web(SourcePolicy::Apply).await;
     let is_applying = async || s.look().await.state == SourceState::Applying;
     s.w.until(is_applying).await.unwrap();
     s.w.pve.distort(Some(Arc::new(
@@ -232,12 +227,7 @@ async fn content_that_came_to_nothing_waits_for_a_person_until_it_is_another_one
 
 #[tokio::test]
 async fn what_a_person_rejected_waits_until_a_person_applies_it_or_lets_it_be() {
-    let (s, repository) = (Stand::start().await, Repository::new());
-    repository.write("apps/web.yaml", document("web", ""));
-    repository.commit();
-    s.add(request(&repository.url(), SourcePolicy::Plan))
-        .await
-        .unwrap();
+    let (s, repository) = of_web(SourcePolicy::Plan).await;
     let plan = s.reaches(SourceState::Waiting).await.plan.unwrap();
     let (engine, actor) = (&s.w.engine, &s.w.actor);
     let reject = async |app: Option<&str>| {
@@ -271,12 +261,7 @@ async fn what_a_person_rejected_waits_until_a_person_applies_it_or_lets_it_be() 
 
 #[tokio::test]
 async fn what_is_let_be_is_applied_by_itself_again() {
-    let (s, repository) = (Stand::start().await, Repository::new());
-    repository.write("apps/web.yaml", document("web", ""));
-    repository.commit();
-    s.add(request(&repository.url(), SourcePolicy::Plan))
-        .await
-        .unwrap();
+    let (s, repository) = of_web(SourcePolicy::Plan).await;
     let plan = s.reaches(SourceState::Waiting).await.plan.unwrap();
     let request_of_all = RejectPlan {
         plan,
@@ -301,12 +286,7 @@ async fn what_is_let_be_is_applied_by_itself_again() {
 /// It is recorded with an apply that has no changes.
 #[tokio::test]
 async fn what_was_rejected_is_not_recorded_either_where_no_container_shows_it() {
-    let (s, repository) = (Stand::start().await, Repository::new());
-    repository.write("apps/web.yaml", document("web", ""));
-    repository.commit();
-    s.add(request(&repository.url(), SourcePolicy::Apply))
-        .await
-        .unwrap();
+    let (s, repository) = of_web(SourcePolicy::Apply).await;
     s.reaches(SourceState::AsWanted).await;
     let (store, actor) = (&s.w.store, &s.w.actor);
     let web: Hostname = "web".parse().unwrap();
@@ -335,12 +315,7 @@ async fn what_was_rejected_is_not_recorded_either_where_no_container_shows_it() 
 /// Whoever applies by itself has looked before that.
 #[tokio::test]
 async fn what_is_rejected_after_the_look_is_begun_by_a_person_alone() {
-    let (s, repository) = (Stand::start().await, Repository::new());
-    repository.write("apps/web.yaml", document("web", ""));
-    repository.commit();
-    s.add(request(&repository.url(), SourcePolicy::Plan))
-        .await
-        .unwrap();
+    let (s, _repository) = of_web(SourcePolicy::Plan).await;
     let plan = s.reaches(SourceState::Waiting).await.plan.unwrap();
     let (engine, actor) = (&s.w.engine, &s.w.actor);
     let request_of_all = RejectPlan {

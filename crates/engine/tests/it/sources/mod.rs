@@ -127,6 +127,15 @@ fn name() -> SourceName {
     "home".parse().unwrap()
 }
 
+/// A source of one app, which was looked at by nobody yet.
+pub async fn of_web(policy: SourcePolicy) -> (Stand, Repository) {
+    let (s, repository) = (Stand::start().await, Repository::new());
+    repository.write("apps/web.yaml", document("web", ""));
+    repository.commit();
+    s.add(request(&repository.url(), policy)).await.unwrap();
+    (s, repository)
+}
+
 pub fn request(url: &str, policy: SourcePolicy) -> AddSource {
     AddSource {
         name: "home".to_owned(),
@@ -324,12 +333,7 @@ async fn an_apply_that_a_person_stops_is_not_begun_again_by_itself() {
 /// No container shows it, and no plan has a change for it.
 #[tokio::test]
 async fn what_only_documents_say_is_recorded_though_nothing_is_to_be_done() {
-    let (s, repository) = (Stand::start().await, Repository::new());
-    repository.write("apps/web.yaml", document("web", ""));
-    repository.commit();
-    s.add(request(&repository.url(), SourcePolicy::Apply))
-        .await
-        .unwrap();
+    let (s, repository) = of_web(SourcePolicy::Apply).await;
     s.reaches(SourceState::AsWanted).await;
     let before = s.w.pve.changes().len();
     repository.write("apps/web.yaml", document("web", "  ignore: [memory]\n"));

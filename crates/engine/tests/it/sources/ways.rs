@@ -7,16 +7,11 @@ use proximity_domain::source::{SourcePolicy, SourceState};
 use proximity_engine::sources::SourceLimits;
 
 use super::repository::{Repository, document};
-use super::{Stand, code, name, request};
+use super::{Stand, code, name, of_web, request};
 
 #[tokio::test]
 async fn a_branch_that_is_gone_and_a_repository_that_is_away_leave_what_is_there() {
-    let (s, repository) = (Stand::start().await, Repository::new());
-    repository.write("apps/web.yaml", document("web", ""));
-    repository.commit();
-    s.add(request(&repository.url(), SourcePolicy::Apply))
-        .await
-        .unwrap();
+    let (s, repository) = of_web(SourcePolicy::Apply).await;
     let applied = s.reaches(SourceState::AsWanted).await.applied;
     repository.git(&["branch", "--quiet", "-m", "other"]);
     let gone = s.look().await;
