@@ -17,6 +17,7 @@ use proximity_pve::client::ReadClient;
 use proximity_pve::cluster::ClusterNode;
 use proximity_pve::error::Error as PveError;
 use proximity_pve::storage::{Content, Storage};
+use proximity_pve::transport::apart_from_sent;
 use proximity_store::Store;
 use proximity_store::error::StoreError;
 use proximity_store::records::{HostRecord, HostToken};
@@ -241,10 +242,11 @@ async fn look_at(
     }
 }
 
-/// The call, and why it told nothing. A question changes nothing: whether it was sent is no matter.
+/// The call, and why it told nothing. A question changes nothing: whether it was sent is no matter, and which of the call and
+/// the look at its node ran out of patience first is none either: both say the same.
 fn why_untold(error: &PveError) -> String {
     match error {
-        PveError::NotSent { call, why } => format!("{call}: {why}"),
+        PveError::NotSent { call, why } => format!("{call}: {}", apart_from_sent(why)),
         other => other.to_string(),
     }
 }
@@ -504,9 +506,14 @@ mod tests {
     /// Which of the questions it was says what to look at on the node.
     #[test]
     fn what_told_nothing_is_named_with_its_call() {
-        let (call, why) = ("GET /nodes/pve1/storage".to_owned(), "no route".to_owned());
-        let not_sent = PveError::NotSent { call, why };
-        assert_eq!(why_untold(&not_sent), "GET /nodes/pve1/storage: no route");
+        let failed = |why: &str| PveError::NotSent {
+            call: "GET /nodes/pve1/storage".to_owned(),
+            why: why.to_owned(),
+        };
+        let said = "GET /nodes/pve1/storage: no route";
+        for why in ["no route", "no answer after the request was sent: no route"] {
+            assert_eq!(why_untold(&failed(why)), said);
+        }
         let under_way = UnderWay::default();
         for asked in ["status", "storage"] {
             under_way.begins(asked);

@@ -146,7 +146,7 @@ async fn a_node_that_hangs_is_passed_over() {
     let view = w.engine.nodes(None).await.unwrap();
     let names: Vec<&str> = view.nodes.iter().map(|n| n.node.as_str()).collect();
     assert_eq!(names, NODES);
-    let silent = "could not be read: GET /nodes/pve1/storage: no answer after the request was sent: it has not answered within 1 s";
+    let silent = "could not be read: GET /nodes/pve1/storage: it has not answered within 1 s";
     assert_eq!(view.nodes[0].why_not.as_deref(), Some(silent));
     assert_eq!(view.nodes[1].why_not, None);
     let pinned = CreateApp {

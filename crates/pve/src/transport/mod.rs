@@ -166,6 +166,15 @@ pub(crate) fn after_sending(why: String) -> String {
     }
 }
 
+/// The reason of a failure without how far the request got: for questions, of which it makes no difference.
+#[must_use]
+pub fn apart_from_sent(text: &str) -> &str {
+    let reason = text.strip_prefix(SENT);
+    reason
+        .and_then(|rest| rest.strip_prefix(": "))
+        .unwrap_or(text)
+}
+
 /// What is said of an endpoint that is none.
 #[must_use]
 pub fn no_endpoint(endpoint: usize) -> TransportError {
@@ -270,6 +279,8 @@ mod tests {
         assert!(says_sent(&sent), "{sent}");
         assert_eq!(after_sending(why()), sent);
         assert_eq!(after_sending(sent.clone()), sent, "it is said once");
+        assert_eq!(apart_from_sent(&sent), why());
+        assert_eq!(apart_from_sent(&why()), why());
         let not_sent = TransportError::NotSent(why()).to_string();
         assert!(!says_sent(&not_sent), "{not_sent}");
     }
