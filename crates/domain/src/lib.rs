@@ -16,6 +16,7 @@ pub mod depends;
 pub mod desired;
 pub mod destroy;
 pub mod drift;
+pub mod entries;
 pub mod event;
 pub mod export;
 pub mod failure;

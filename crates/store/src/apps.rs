@@ -294,6 +294,17 @@ pub(crate) async fn change_app(
     if changed.rows_affected() == 0 {
         return Err(not_live(id));
     }
+    if let Some(entry) = &change.entry {
+        query(
+            "UPDATE apps SET entry_hash = $2, catalog_version = $3 \
+             WHERE id = $1 AND archived_at IS NULL",
+        )
+        .bind(&name)
+        .bind(&entry.hash)
+        .bind(&entry.version)
+        .execute(&mut *tx)
+        .await?;
+    }
     if let Some(settings) = &change.settings {
         let sealed = sealer.seal(environment_place(&name), settings.sealed.expose_secret())?;
         query(
@@ -350,6 +361,7 @@ pub(crate) fn app(row: &Row) -> Result<AppRecord, StoreError> {
         hostname: row.parsed("hostname")?,
         catalog_id: row.parsed("catalog_id")?,
         catalog_version: row.text("catalog_version")?,
+        entry_hash: row.text_opt("entry_hash")?,
         host: row.parsed("host_id")?,
         node: row.parsed("node")?,
         status,

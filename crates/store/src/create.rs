@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::addresses::refuse_given;
 use crate::apps::{environment_place, live_app, live_or_archived, not_live};
 use crate::effects::NewEvent;
+use crate::entry_sources::keep;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
 use crate::operations::{insert_operation, refuse_beyond_queue};
@@ -140,8 +141,8 @@ pub(crate) async fn insert(
     let added = query(
         "INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status, \
          status_full, status_changed_at, resources, environment, environment_sealed, guest_port, \
-         created_at, exposed, site_name, site_cert_file, site_key_file) \
-         VALUES ($1, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $10, $16, $17, $18, $19) \
+         created_at, exposed, site_name, site_cert_file, site_key_file, entry_hash) \
+         VALUES ($1, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $10, $16, $17, $18, $19, $20) \
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(&id)
@@ -163,10 +164,14 @@ pub(crate) async fn insert(
     .bind(app.site.as_ref().map(|site| site.name.as_str()))
     .bind(files.map(|files| files.cert_file.as_str()))
     .bind(files.map(|files| files.key_file.as_str()))
-    .execute(tx)
+    .bind(app.entry.as_ref().map(|entry| entry.hash.as_str()))
+    .execute(&mut *tx)
     .await?;
-    match added.rows_affected() {
-        0 => Err(StoreError::Exists { what: "app", id }),
-        _ => Ok(()),
+    if added.rows_affected() == 0 {
+        return Err(StoreError::Exists { what: "app", id });
+    }
+    match &app.entry {
+        Some(entry) => keep(tx, entry, now).await,
+        None => Ok(()),
     }
 }

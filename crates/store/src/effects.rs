@@ -44,6 +44,17 @@ pub struct AppChange {
     pub resources: Resources,
     /// All of its settings, if one of them has another value.
     pub settings: Option<NewSettings>,
+    /// The revision of its entry that it is moved to, if to another one.
+    pub entry: Option<NewEntry>,
+}
+
+/// The revision of an entry that an app is moved to. Its text is kept already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// Stands for what it says.
+    pub hash: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// Settings of an app, as they are kept.

@@ -22,6 +22,7 @@ pub mod desired;
 pub mod diagnosis;
 pub mod drifts;
 pub mod effects;
+pub mod entry_sources;
 pub mod error;
 mod events_chain;
 pub mod exposure;

@@ -86,6 +86,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(30, "0030_sources"),
     migration!(31, "0031_rejected_revisions"),
     migration!(32, "0032_sites"),
+    migration!(33, "0033_entry_sources"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

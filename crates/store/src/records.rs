@@ -16,6 +16,8 @@ use proximity_domain::vmids::VmidRange;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::entry_sources::EntryRevision;
+
 /// Who acts: an account's token, or the engine on behalf of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
@@ -187,8 +189,11 @@ pub struct AppRecord {
     pub hostname: Hostname,
     /// Catalog entry.
     pub catalog_id: CatalogId,
-    /// Version of the catalog entry at deploy.
+    /// Version of the catalog entry that it is made from.
     pub catalog_version: String,
+    /// Stands for what that entry says ([`EntryRevision`]); `None` = as the catalog says, for apps of before.
+    #[serde(default)]
+    pub entry_hash: Option<String>,
     /// The cluster.
     pub host: HostId,
     /// Node chosen at deploy, changed when the guest is seen elsewhere.
@@ -257,6 +262,8 @@ pub struct NewApp {
     pub catalog_id: CatalogId,
     /// Its version.
     pub catalog_version: String,
+    /// What it says, which is kept; `None` = nothing is.
+    pub entry: Option<EntryRevision>,
     /// The cluster.
     pub host: HostId,
     /// The node.

@@ -167,6 +167,7 @@ async fn create(store: &Store, n: u128) -> AppId {
         hostname: format!("app-{n}").parse().unwrap(),
         catalog_id: "nginx".parse().unwrap(),
         catalog_version: "1".to_owned(),
+        entry: None,
         host,
         node: "pve1".parse().unwrap(),
         resources: proximity_domain::create::Resources {

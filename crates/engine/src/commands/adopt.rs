@@ -128,6 +128,7 @@ impl Engine {
             hostname,
             catalog_id: kind,
             catalog_version: VERSION.to_owned(),
+            entry: None,
             host: host.id,
             node: place.node.clone(),
             resources: resources(&row, config.memory_mib, config.cores),

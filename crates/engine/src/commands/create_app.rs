@@ -105,6 +105,7 @@ impl Engine {
             hostname,
             catalog_id: entry.id.clone(),
             catalog_version: entry.version.clone(),
+            entry: None,
             host: host.id,
             node,
             resources: need.resources,

@@ -118,6 +118,7 @@ impl Ending for UpdateEnding {
             change: Some(AppChange {
                 resources,
                 settings,
+                entry: None,
             }),
             log: vec![cx.line(LogLevel::Info, "Updated")],
             events: vec![NewEvent {

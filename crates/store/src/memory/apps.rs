@@ -68,7 +68,11 @@ impl State {
             url: None,
             trouble: None,
         });
+        if let Some(entry) = &app.entry {
+            self.keep_entry_revision(entry);
+        }
         let fresh = App {
+            entry_hash: app.entry.as_ref().map(|entry| entry.hash.clone()),
             asked: app,
             class,
             exposed: class == AppClass::Native,

@@ -34,8 +34,13 @@ impl State {
             }
         }
         if let Some(change) = effects.change {
-            let asked = &mut self.live_row(app)?.asked;
+            let row = self.live_row(app)?;
+            let asked = &mut row.asked;
             asked.resources = change.resources;
+            if let Some(entry) = change.entry {
+                asked.catalog_version = entry.version;
+                row.entry_hash = Some(entry.hash);
+            }
             if let Some(settings) = change.settings {
                 asked.environment = settings.open;
                 asked.environment_sealed = settings.sealed;

@@ -68,6 +68,7 @@ fn app() -> NewApp {
         hostname: "web".parse().unwrap(),
         catalog_id: "nginx".parse().unwrap(),
         catalog_version: "1".to_owned(),
+        entry: None,
         host: HOST,
         node: "pve1".parse().unwrap(),
         resources: Resources {

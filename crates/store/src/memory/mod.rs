@@ -13,6 +13,7 @@ mod clearing;
 mod desired;
 mod drifts;
 mod effects;
+mod entry_sources;
 mod guards;
 mod guests;
 mod hosts;

@@ -25,6 +25,7 @@ use crate::applies::{ApplyRecord, KeptChange};
 use crate::clearing::Journal;
 use crate::desired::DesiredRecord;
 use crate::drifts::DesiredDrift;
+use crate::entry_sources::{EntrySourceRecord, TakenFile};
 use crate::guards::GuardedApp;
 use crate::identities::GuestLooks;
 use crate::interfaces::SeenInterfaces;
@@ -45,6 +46,8 @@ use crate::views::{ArchivedApp, AuditRow, EventRow, PortSide};
 pub(crate) struct App {
     /// As it was asked for; the node follows the guest.
     pub(crate) asked: NewApp,
+    /// The revision of its entry that it is made from by now.
+    pub(crate) entry_hash: Option<String>,
     pub(crate) class: AppClass,
     pub(crate) exposed: bool,
     pub(crate) status: Status,
@@ -127,6 +130,15 @@ pub(crate) struct KeptSource {
     pub(crate) secrets: SourceSecrets,
 }
 
+/// A repository with entries of the catalog.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptEntrySource {
+    pub(crate) record: EntrySourceRecord,
+    pub(crate) credential: Option<SecretString>,
+    /// What was taken, by path.
+    pub(crate) files: Vec<TakenFile>,
+}
+
 /// One line of an app's log.
 #[derive(Debug, Clone)]
 pub(crate) struct AppLine {
@@ -183,6 +195,9 @@ pub(crate) struct State {
     pub(crate) desired: Table<(Hostname, u64), DesiredRecord>,
     pub(crate) secrets: Table<SecretName, KeptSecret>,
     pub(crate) sources: Table<SourceName, KeptSource>,
+    pub(crate) entry_sources: Table<SourceName, KeptEntrySource>,
+    /// Texts of entries, by what stands for them.
+    pub(crate) entry_revisions: Table<String, String>,
     /// By name and content.
     pub(crate) rejected: Table<(Hostname, String), RejectedRevision>,
     pub(crate) resources: Table<ResourceId, ResourceRecord>,
@@ -243,6 +258,8 @@ impl State {
             desired: Table::default(),
             secrets: Table::default(),
             sources: Table::default(),
+            entry_sources: Table::default(),
+            entry_revisions: Table::default(),
             rejected: Table::default(),
             resources: Table::default(),
             snapshots: Table::default(),
@@ -264,7 +281,7 @@ impl State {
 
     /// All tables; one that is forgotten here does not compile.
     #[rustfmt::skip] // several in a line
-    fn tables(&mut self) -> [&mut dyn Undecided; 34] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 36] {
         let Self {
             public: _,
             internal: _,
@@ -300,6 +317,8 @@ impl State {
             desired,
             secrets,
             sources,
+            entry_sources,
+            entry_revisions,
             rejected,
             resources,
             snapshots,
@@ -308,7 +327,7 @@ impl State {
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
             alarms, guards, drifts, keys, log, events, audit, clearings, links, event_links, cut,
             channels, notices, subjects, plans, documents, applies, changes, desired, secrets, sources,
-            rejected, resources, snapshots,
+            entry_sources, entry_revisions, rejected, resources, snapshots,
         ]
     }
 }
@@ -328,6 +347,7 @@ impl App {
             hostname: asked.hostname.clone(),
             catalog_id: asked.catalog_id.clone(),
             catalog_version: asked.catalog_version.clone(),
+            entry_hash: self.entry_hash.clone(),
             host: asked.host,
             node: asked.node.clone(),
             status: self.status.clone(),

@@ -122,6 +122,7 @@ async fn as_it_is(cx: &Cx, guest: &RecordedGuest) -> StepResult<Effects> {
         change: Some(AppChange {
             resources,
             settings: None,
+            entry: None,
         }),
         log: vec![cx.line(LogLevel::Warning, line)],
         ..Effects::default()

@@ -213,6 +213,7 @@ fn new_app(hostname: &str, id: u128) -> (NewApp, NewOperation) {
         hostname: hostname.parse().unwrap(),
         catalog_id: "nginx".parse().unwrap(),
         catalog_version: "1".to_owned(),
+        entry: None,
         host: HostId(Uuid::from_u128(9)),
         node: "pve1".parse().unwrap(),
         resources: proximity_domain::create::Resources {

@@ -9,6 +9,7 @@ use proximity_store::{KeptRecord, StoreError};
 use secrecy::ExposeSecret;
 
 use super::applies;
+use super::entry_sources;
 use super::notices;
 use super::pair::{Pair, both};
 use super::people::{key_of, secret_of};
@@ -43,6 +44,7 @@ pub async fn at_everything(pair: &Pair, known: &Known, now: Timestamp) {
     plans::look(pair).await;
     applies::look(pair).await;
     sources::look(pair).await;
+    entry_sources::look(pair).await;
     let wrong = both!(pair, store => store.invariants()).unwrap();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -4,6 +4,7 @@
 mod applies;
 mod calls;
 mod clearing;
+mod entry_sources;
 mod look;
 mod loops;
 mod notices;

@@ -243,6 +243,7 @@ impl Play {
             hostname: format!("app-{}", name % 5).parse().unwrap(),
             catalog_id: "custom".parse().unwrap(),
             catalog_version: "adopted".to_owned(),
+            entry: None,
             host,
             node: "pve1".parse().unwrap(),
             resources: Resources {
@@ -383,6 +384,7 @@ impl Play {
             hostname: format!("app-{}", name % 5).parse().unwrap(),
             catalog_id: ["nginx", "redis"][usize::from(name % 2)].parse().unwrap(),
             catalog_version: "1".to_owned(),
+            entry: None,
             host: self.host(host)?,
             node: format!("pve{}", 1 + host % 2).parse().unwrap(),
             resources: Resources {

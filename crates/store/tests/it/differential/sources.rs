@@ -57,7 +57,10 @@ pub async fn look(pair: &Pair) {
 impl Play {
     pub async fn sources(&mut self, n: u8, what: u8) -> Told {
         let (actor, at) = (self.actor(), self.at());
-        Some(match what % 5 {
+        if what % 9 > 4 {
+            return self.entry_sources(n, what).await;
+        }
+        Some(match what % 9 {
             0 => {
                 let new = new(self.id(), n);
                 both!(self.pair, store => store.add_source(&new, &actor, at)).is_err()

@@ -18,7 +18,7 @@ use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::saga::{StepRecord, StepState};
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::{
-    AppChange, Effects, GuestChange, MutationAudit, NewLogLine, NewSettings,
+    AppChange, Effects, GuestChange, MutationAudit, NewEntry, NewLogLine, NewSettings,
 };
 use proximity_store::records::{Fence, LogLevel, OperationRecord, Wait};
 use serde_json::json;
@@ -472,6 +472,10 @@ fn changed(n: u8) -> AppChange {
             disk_gib: 8,
         },
         settings,
+        entry: n.is_multiple_of(3).then(|| NewEntry {
+            hash: format!("{n:064x}"),
+            version: format!("{n}"),
+        }),
     }
 }
 

@@ -9,7 +9,7 @@ use proximity_domain::ids::HostId;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::ports::PortPair;
 use proximity_store::StoreError;
-use proximity_store::effects::{AppChange, Effects, NewSettings};
+use proximity_store::effects::{AppChange, Effects, NewEntry, NewSettings};
 use proximity_store::views::{AppFilter, AuditKind};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -271,6 +271,10 @@ pub async fn are_changed_in_place_in_one_commit(make: &impl Make) {
             open: json!({"TITLE": "other", "PASSWORD": null}),
             sealed: secret.clone(),
         }),
+        entry: Some(NewEntry {
+            hash: "ab".repeat(32),
+            version: "2".to_owned(),
+        }),
     };
     let effects = Effects {
         change: Some(change),
@@ -282,6 +286,8 @@ pub async fn are_changed_in_place_in_one_commit(make: &impl Make) {
     let now = world.app(app.id).await;
     assert_eq!((now.resources, now.status), (resources, Status::Running));
     assert_eq!(now.environment["TITLE"], "other");
+    assert_eq!(now.entry_hash, Some("ab".repeat(32)));
+    assert_eq!(now.catalog_version, "2");
     let settings = world.store.app_environment(app.id).await.unwrap();
     assert_eq!(settings.expose_secret(), secret.expose_secret());
     assert!(

@@ -14,6 +14,7 @@ pub mod chain;
 pub mod clearing;
 pub mod desired;
 pub mod drifts;
+pub mod entry_sources;
 pub mod events;
 pub mod fencing;
 pub mod guards;
@@ -106,6 +107,8 @@ macro_rules! with_cases {
             sources: are_kept_with_their_secrets, that_prune_are_alone_and_of_others_there_is_an_end,
                 tell_what_became_of_them_once, a_nudge_during_a_look_is_not_lost,
                 what_is_asked_for_during_a_look_is_done_anew, two_looks_at_the_same_time_lose_no_apply;
+            entry_sources: are_kept_with_what_was_taken, have_names_of_their_own_and_an_end,
+                leave_apps_what_they_were_made_from;
             rejections: are_told_once_and_are_of_one_content, are_forgotten_by_a_person_and_by_what_is_done,
                 stand_for_what_is_wanted_and_of_the_forgotten_the_newest_stay,
                 are_judged_again_in_the_commit_that_begins_an_apply,

@@ -188,6 +188,7 @@ impl World {
             hostname: hostname.parse().unwrap(),
             catalog_id: "nginx".parse().unwrap(),
             catalog_version: "1".to_owned(),
+            entry: None,
             host: self.host,
             node: "pve1".parse().unwrap(),
             resources: Resources {

@@ -255,6 +255,7 @@ fn recorded(host: HostId, number: u16, ids: &CountedIds) -> Outcome<(NewApp, New
         hostname: format!("app-{number}").parse()?,
         catalog_id: "beacon".parse()?,
         catalog_version: "1.0.0".to_owned(),
+        entry: None,
         host,
         node: "pve1".parse()?,
         resources: Resources {

@@ -110,6 +110,7 @@ impl Things {
             hostname: hostname.parse()?,
             catalog_id: "nginx".parse()?,
             catalog_version: "1".to_owned(),
+            entry: None,
             host,
             node: "pve1".parse()?,
             resources: Resources {

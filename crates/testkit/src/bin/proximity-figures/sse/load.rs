@@ -181,6 +181,7 @@ fn app(number: u128, host: &HostRecord) -> Result<(NewApp, NewOperation)> {
         hostname: format!("app{number}").parse()?,
         catalog_id: "nginx".parse()?,
         catalog_version: "1".to_owned(),
+        entry: None,
         host: host.id,
         node: "pve1".parse()?,
         resources: Resources {
