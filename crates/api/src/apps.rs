@@ -167,6 +167,10 @@ pub struct UpdateApp {
     #[serde(default)]
     #[schema(required = false, example = json!({"title": "Hello"}))]
     pub settings: Map<String, Value>,
+    /// Move it to what the catalog has in place of the entry that it is made from. The app has to run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub newest_entry: bool,
     /// The digest that a preview showed: the change is made of that configuration, or not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 64)]
@@ -199,7 +203,7 @@ pub struct UpdatePreview {
 /// What would change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UpdatedField {
-    /// `memory`, `cores`, `rootfs` or `settings.NAME`.
+    /// `memory`, `cores`, `rootfs`, `entry` or `settings.NAME`.
     pub path: String,
     /// As it is; `null` = nothing, of a secret `[secret]`.
     pub from: Value,
@@ -267,8 +271,11 @@ pub struct App {
     pub class: String,
     /// Entry of the catalog; of an adopted app what it was taken for.
     pub catalog_id: String,
-    /// Version of the entry at deploy; `adopted` for an adopted app.
+    /// Version of the entry that it is made from; `adopted` for an adopted app.
     pub catalog_version: String,
+    /// Version that the catalog has in place of that, which says something else; `null` where it has the same, or none.
+    #[serde(default)]
+    pub newer_entry: Option<String>,
     /// `deploying`, `adopting`, `cloning`, `running`, `stopped`, `updating`, `removing` or `error`.
     #[schema(value_type = AppStatus)]
     pub status: String,

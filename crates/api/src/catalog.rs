@@ -1,5 +1,7 @@
 //! `/api/catalog/`: what can be deployed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -8,10 +10,49 @@ use crate::labels::SettingKind;
 /// Answer of `GET /api/catalog/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CatalogList {
-    /// The entries that match, by id.
+    /// The entries that match: with `q` those that fit best first, else by id.
     pub entries: Vec<CatalogEntry>,
     /// Categories of the whole catalog, by name.
     pub categories: Vec<String>,
+    /// How many entries the whole catalog has.
+    #[serde(default)]
+    pub stats: CatalogStats,
+    /// What is not in the catalog because something is wrong with it.
+    #[serde(default)]
+    pub problems: Vec<CatalogProblem>,
+}
+
+/// Counts over the whole catalog.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CatalogStats {
+    /// All entries.
+    pub entries: usize,
+    /// Those of each category.
+    pub by_category: BTreeMap<String, usize>,
+    /// Those from each place: `shipped`, `folder:PATH` or `source:NAME`.
+    pub by_source: BTreeMap<String, usize>,
+    /// Shipped ones that were seen to work in a real container.
+    pub verified: usize,
+    /// Files and folders that something is wrong with.
+    pub problems: usize,
+}
+
+/// Something that is not in the catalog, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CatalogProblem {
+    /// The file or folder; of a source `NAME@COMMIT:PATH`.
+    pub place: String,
+    /// What is wrong, for people; it may have several lines.
+    pub message: String,
+}
+
+/// Answer of `POST /api/catalog-reload`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CatalogReload {
+    /// How many entries there are now.
+    pub stats: CatalogStats,
+    /// What is left out, and why.
+    pub problems: Vec<CatalogProblem>,
 }
 
 /// Query of `GET /api/catalog/`.
@@ -19,13 +60,17 @@ pub struct CatalogList {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct CatalogQuery {
-    /// Only entries whose id, name, summary or category holds this text.
+    /// Only entries that have each of these words somewhere: in id, name, tags, category, summary or description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(max_length = 200, example = "web")]
     pub q: Option<String>,
     /// Only entries of this category.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
+    /// Only entries from there: `shipped`, `folder:PATH` or `source:NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(example = "shipped")]
+    pub source: Option<String>,
 }
 
 /// One entry.
@@ -69,6 +114,18 @@ pub struct CatalogEntry {
     /// All ports it listens on inside the container.
     #[serde(default)]
     pub ports: Vec<CatalogPort>,
+    /// Where it comes from: `shipped`, `folder:PATH` or `source:NAME`.
+    #[serde(default)]
+    pub source: String,
+    /// The commit that it was taken from, of a source.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// SHA-256 of its file. An app goes on with the file that it was made from.
+    #[serde(default)]
+    pub revision: String,
+    /// It is shipped, and was seen to work in a real container.
+    #[serde(default)]
+    pub verified: bool,
     /// Settings it takes at deploy.
     pub settings: Vec<CatalogSetting>,
 }

@@ -143,6 +143,16 @@ pub enum SourceState {
     Failed,
 }
 
+/// What becomes of an entry of the catalog when a commit is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum EntryFate {
+    New,
+    Changed,
+    Gone,
+}
+
 /// Where a step of an operation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "snake_case")]

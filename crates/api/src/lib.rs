@@ -13,6 +13,7 @@ pub mod apps;
 pub mod archive;
 pub mod audit;
 pub mod catalog;
+pub mod catalog_sources;
 pub mod client;
 pub mod doctor;
 pub mod error;

@@ -17,6 +17,7 @@ use crate::at_work::{AtWork, InFlight};
 use crate::catalog::Catalog;
 use crate::cluster::Clusters;
 use crate::commands::HelperProgram;
+use crate::entries::Entries;
 use crate::fetching::Fetching;
 use crate::housekeeping::TIDY_EVERY;
 use crate::janitor::{JANITOR_EVERY, Janitor};
@@ -39,7 +40,7 @@ pub struct EngineParts {
     pub ingress: Arc<dyn Ingress>,
     /// Health requests.
     pub probe: Arc<dyn Probe>,
-    /// What can be installed.
+    /// What can be installed, until it is read again.
     pub catalog: Catalog,
     /// The helper for the nodes; none in a build without it.
     pub helper: Option<HelperProgram>,
@@ -98,8 +99,10 @@ pub struct EngineLimits {
     pub retention: Retention,
     /// From one look for what is more than that, and for what has expired, to the next.
     pub tidy_every: Duration,
-    /// How repositories with documents are read.
+    /// How repositories are read.
     pub sources: SourceLimits,
+    /// The folders of the catalog are looked at again and again.
+    pub catalog_watch: bool,
 }
 
 const OPERATIONS: usize = 32;
@@ -142,6 +145,7 @@ impl Default for EngineLimits {
             retention: Retention::default(),
             tidy_every: TIDY_EVERY,
             sources: SourceLimits::default(),
+            catalog_watch: false,
         }
     }
 }
@@ -180,6 +184,8 @@ pub(crate) struct Inner {
     pub(crate) applies: Notify,
     /// Rung when a source is to be looked at.
     pub(crate) sources: Notify,
+    /// The catalog as it is now.
+    pub(crate) entries: Entries,
 }
 
 impl Engine {
@@ -192,6 +198,7 @@ impl Engine {
             parts.clock.clone(),
         ));
         let at_work = AtWork::default();
+        let entries = Entries::new(parts.catalog.clone());
         let (store, clock) = (parts.store.clone(), parts.clock.clone());
         let (sites, rest) = (clusters.clone(), parts.limits.sweep_rest);
         let reconciler = Reconciler::new(
@@ -220,14 +227,9 @@ impl Engine {
                 changes_told: Told::default(),
                 applies: Notify::new(),
                 sources: Notify::new(),
+                entries,
             }),
         }
-    }
-
-    /// The catalog.
-    #[must_use]
-    pub fn catalog(&self) -> &Catalog {
-        &self.inner.parts.catalog
     }
 
     /// Read-only view of the store.

@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod commands;
 mod denied;
 pub mod engine;
+pub mod entries;
 pub mod error;
 mod fetching;
 pub mod housekeeping;

@@ -166,6 +166,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::stats::show))
         .routes(routes!(routes::catalog::list))
         .routes(routes!(routes::catalog::show))
+        .merge(entries())
         .routes(routes!(routes::events::list))
         .routes(routes!(routes::metrics::show))
         .routes(routes!(routes::operations::list))
@@ -209,6 +210,19 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::resources::diff))
         .routes(routes!(routes::archive::list))
         .routes(routes!(routes::archive::show))
+}
+
+/// Where the catalog is read from.
+fn entries() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(routes::catalog::reload))
+        .routes(routes!(
+            routes::catalog_sources::list,
+            routes::catalog_sources::add
+        ))
+        .routes(routes!(routes::catalog_sources::remove))
+        .routes(routes!(routes::catalog_sources::diff))
+        .routes(routes!(routes::catalog_sources::take))
 }
 
 /// What documents want, and carrying it out.

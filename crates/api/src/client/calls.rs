@@ -15,7 +15,10 @@ use crate::apps::{
 };
 use crate::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
 use crate::audit::{AuditReport, VerifyAudit};
-use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
+use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery, CatalogReload};
+use crate::catalog_sources::{
+    AddCatalogSource, CatalogDiff, CatalogSource, CatalogSourceList, TakeCatalogSource,
+};
 use crate::doctor::{DoctorQuery, DoctorReport};
 use crate::export::{Export, ExportQuery};
 use crate::health::Health;
@@ -74,6 +77,43 @@ impl Client {
     /// `GET /api/catalog/{entry}`.
     pub async fn catalog_entry(&self, entry: &str) -> Answer<CatalogEntry> {
         self.get(&["catalog", entry], NO_QUERY).await
+    }
+
+    /// `POST /api/catalog-reload`.
+    pub async fn reload_catalog(&self) -> Answer<CatalogReload> {
+        self.send(self.request(Method::POST, &["catalog-reload"]))
+            .await
+    }
+
+    /// `POST /api/catalog-sources`.
+    pub async fn add_catalog_source(&self, body: &AddCatalogSource) -> Answer<CatalogSource> {
+        self.post(&["catalog-sources"], body).await
+    }
+
+    /// `GET /api/catalog-sources`.
+    pub async fn catalog_sources(&self) -> Answer<CatalogSourceList> {
+        self.get(&["catalog-sources"], NO_QUERY).await
+    }
+
+    /// `DELETE /api/catalog-sources/{name}`.
+    pub async fn remove_catalog_source(&self, name: &str) -> Answer<()> {
+        self.send(self.request(Method::DELETE, &["catalog-sources", name]))
+            .await
+    }
+
+    /// `POST /api/catalog-sources/{name}/diff`. Changes nothing.
+    pub async fn diff_catalog_source(&self, name: &str) -> Answer<CatalogDiff> {
+        self.send(self.request(Method::POST, &["catalog-sources", name, "diff"]))
+            .await
+    }
+
+    /// `POST /api/catalog-sources/{name}/take`.
+    pub async fn take_catalog_source(
+        &self,
+        name: &str,
+        body: &TakeCatalogSource,
+    ) -> Answer<CatalogDiff> {
+        self.post(&["catalog-sources", name, "take"], body).await
     }
 
     /// `GET /api/apps/`.

@@ -482,6 +482,8 @@ impl<'a> Doer<'a> {
         Ok(UpdateApp {
             resources: wish.resources,
             settings: self.values(&wish.settings).await?,
+            // Documents are held against the catalog as it is now, and so is what they want of settings.
+            newest_entry: !wish.settings.is_empty(),
             digest: None,
             // The plan showed how large its disk is to be, and was agreed to.
             confirm: Some(app.hostname.to_string()),

@@ -6,11 +6,14 @@ pub(super) const SHIPPED: &[(&str, &str)] = &[(
     include_str!("../../../../catalog/nginx/app.yaml"),
 )];
 
+/// Ids of those of which a deploy in a real container was seen to answer.
+pub(super) const VERIFIED: &[&str] = &["nginx"];
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::SHIPPED;
+    use super::{SHIPPED, VERIFIED};
 
     #[test]
     fn every_entry_of_the_folder_is_shipped_and_no_other() {
@@ -26,5 +29,7 @@ mod tests {
         for (path, text) in SHIPPED {
             assert_eq!(*text, std::fs::read_to_string(root.join(path)).unwrap());
         }
+        let is_shipped = |id: &&str| shipped.contains(&format!("catalog/{id}/app.yaml").as_str());
+        assert!(VERIFIED.iter().all(is_shipped));
     }
 }

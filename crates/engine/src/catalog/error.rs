@@ -5,6 +5,8 @@ use std::fmt;
 
 use proximity_domain::names::CatalogId;
 
+use super::offered::CatalogProblem;
+
 /// Something wrong with one file or folder of a catalog.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -52,6 +54,24 @@ pub enum CatalogError {
         /// The file that came first.
         other: String,
     },
+    /// An entry has the id of a shipped one, which nothing takes the place of unless the configuration leaves that out.
+    #[error(
+        "{file}: {id} is an entry of the program ({other}), and nothing takes its place unless catalog_leave_out names it"
+    )]
+    Shadows {
+        /// The file.
+        file: String,
+        /// The id.
+        id: CatalogId,
+        /// The shipped file.
+        other: String,
+    },
+    /// The configuration leaves out a shipped entry that there is not.
+    #[error("catalog_leave_out: the program has no entry {id}")]
+    NotShipped {
+        /// The id.
+        id: CatalogId,
+    },
     /// A file or folder could not be read.
     #[error("cannot read {file}: {reason}")]
     Unreadable {
@@ -62,7 +82,31 @@ pub enum CatalogError {
     },
 }
 
-/// Everything that is wrong with a catalog; none of it is used then.
+impl CatalogError {
+    /// As what was left out is told.
+    pub(super) fn as_problem(&self) -> CatalogProblem {
+        let place = match self {
+            Self::Invalid { file, .. }
+            | Self::Newer { file, .. }
+            | Self::WrongFolder { file, .. }
+            | Self::Twice { file, .. }
+            | Self::Shadows { file, .. }
+            | Self::Unreadable { file, .. } => file.as_str(),
+            Self::NotShipped { .. } => "catalog_leave_out",
+        };
+        let message = match self {
+            Self::Unreadable { reason, .. } => format!("it cannot be read: {reason}"),
+            other => other.to_string(),
+        };
+        let message = message.strip_prefix(&format!("{place}: ")).unwrap_or(&message);
+        CatalogProblem {
+            place: place.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+}
+
+/// Everything that is wrong with a catalog of which all has to be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogErrors(pub Vec<CatalogError>);
 

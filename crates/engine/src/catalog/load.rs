@@ -1,100 +1,276 @@
-//! The catalog as a whole: the shipped entries and those of folders the operator names.
+//! The catalog as a whole: the shipped entries, those of folders the operator names, and those that were taken of repositories.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use proximity_domain::names::CatalogId;
+use proximity_store::entry_sources::EntryRevision;
 
 use super::check::Origin;
 use super::embed::SHIPPED;
 use super::entry::CatalogEntry;
 use super::error::{CatalogError, CatalogErrors};
 use super::lint::{self, Code, EntryProblem};
+use super::offered::{
+    CatalogPlaces, CatalogProblem, CatalogStats, EntryOrigin, Offered, TakenEntries, place_in,
+    revision_of,
+};
 use super::parse;
 
 /// A larger file is no recipe.
-const MAX_FILE_BYTES: u64 = 256 * 1024;
-/// Entries an extra folder may have.
-const MAX_ENTRIES: usize = 1000;
+pub(crate) const MAX_FILE_BYTES: u64 = 256 * 1024;
+/// Entries an extra folder, or a repository, may have.
+pub(crate) const MAX_ENTRIES: usize = 1000;
 /// The file inside an entry's folder.
-const FILE_NAME: &str = "app.yaml";
+pub(crate) const FILE_NAME: &str = "app.yaml";
 
 /// All apps that can be deployed, by id.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    entries: BTreeMap<CatalogId, CatalogEntry>,
+    entries: BTreeMap<CatalogId, Arc<Offered>>,
+    problems: Vec<CatalogProblem>,
+    places: CatalogPlaces,
 }
 
 impl Catalog {
-    /// The shipped entries and those in `extra_folders`, each `<folder>/<id>/app.yaml`. Reads files,
-    /// so it may block for a moment; meant for the start of the program.
+    /// The shipped entries and those in `extra_folders`, each `<folder>/<id>/app.yaml`, all of which have to be right. Reads files,
+    /// so it may block for a moment.
     ///
     /// # Errors
     /// [`CatalogErrors`] with everything that is wrong, in all files.
     pub fn load(extra_folders: &[PathBuf]) -> Result<Self, CatalogErrors> {
-        let mut errors = Vec::new();
-        let mut found: Vec<(String, CatalogEntry)> = Vec::new();
-        for (file, text) in SHIPPED {
-            match parse::entry(file, text, Origin::Shipped) {
-                Ok(entry) => found.push(((*file).to_owned(), entry)),
-                Err(error) => errors.push(error),
-            }
-        }
-        for folder in extra_folders {
-            for outcome in read_folder(folder) {
-                match outcome {
-                    Ok(entry) => found.push(entry),
-                    Err(error) => errors.push(error),
-                }
-            }
-        }
-        let entries = unite(found, &mut errors);
+        let places = CatalogPlaces {
+            folders: extra_folders.to_vec(),
+            leave_out: Vec::new(),
+        };
+        let (catalog, errors) = Self::gather(&places, &[]);
         if errors.is_empty() {
-            Ok(Self { entries })
+            Ok(catalog)
         } else {
             Err(CatalogErrors(errors))
+        }
+    }
+
+    /// Everything that is right in these places; of an id that is there more than once the shipped entry, else that of the folder that is
+    /// named first, else that of the source whose name comes first. What is left out is told by [`Catalog::problems`]. Reads files, so it
+    /// may block for a moment.
+    #[must_use]
+    pub fn read(places: &CatalogPlaces, taken: &[TakenEntries]) -> Self {
+        let (catalog, errors) = Self::gather(places, taken);
+        let problems = errors.iter().map(CatalogError::as_problem).collect();
+        Self {
+            problems,
+            ..catalog
         }
     }
 
     /// An entry.
     #[must_use]
     pub fn get(&self, id: &CatalogId) -> Option<&CatalogEntry> {
+        self.entries.get(id).map(|offered| &*offered.entry)
+    }
+
+    /// An entry, with where it comes from.
+    #[must_use]
+    pub fn offered(&self, id: &CatalogId) -> Option<&Arc<Offered>> {
         self.entries.get(id)
     }
 
     /// All entries, ordered by id.
     pub fn entries(&self) -> impl Iterator<Item = &CatalogEntry> {
-        self.entries.values()
+        self.entries.values().map(|offered| &*offered.entry)
+    }
+
+    /// All entries with where they come from, ordered by id.
+    pub fn all(&self) -> impl Iterator<Item = &Offered> {
+        self.entries.values().map(|offered| &**offered)
+    }
+
+    /// The entries in which each word of this text is somewhere, those that fit best first and else ordered by id.
+    #[must_use]
+    pub fn search(&self, text: &str) -> Vec<&Offered> {
+        let ranked = self.all().filter_map(|one| Some((one.rank(text)?, one)));
+        let mut found: Vec<(u32, &Offered)> = ranked.collect();
+        // What is the same stays in its order.
+        found.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+        found.into_iter().map(|(_, one)| one).collect()
+    }
+
+    /// What was left out, and why.
+    #[must_use]
+    pub fn problems(&self) -> &[CatalogProblem] {
+        &self.problems
+    }
+
+    /// Where it was read from.
+    #[must_use]
+    pub fn places(&self) -> &CatalogPlaces {
+        &self.places
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn stats(&self) -> CatalogStats {
+        let mut stats = CatalogStats {
+            entries: self.entries.len(),
+            problems: self.problems.len(),
+            ..CatalogStats::default()
+        };
+        for one in self.all() {
+            let category = one.entry.category.clone();
+            *stats.categories.entry(category).or_default() += 1;
+            *stats.origins.entry(one.origin.label()).or_default() += 1;
+            stats.verified += usize::from(one.is_verified());
+        }
+        stats
+    }
+
+    fn gather(places: &CatalogPlaces, taken: &[TakenEntries]) -> (Self, Vec<CatalogError>) {
+        let mut errors = Vec::new();
+        let mut found = Vec::new();
+        for (file, text) in SHIPPED {
+            match found_in(file, text, EntryOrigin::Shipped) {
+                Ok(one) if places.leave_out.contains(&one.offered.entry.id) => {}
+                Ok(one) => found.push(one),
+                Err(error) => errors.push(error),
+            }
+        }
+        for id in &places.leave_out {
+            let file = shipped_file(id);
+            if !SHIPPED.iter().any(|(shipped, _)| *shipped == file) {
+                errors.push(CatalogError::NotShipped { id: id.clone() });
+            }
+        }
+        let of_folders = places.folders.iter().flat_map(|folder| read_folder(folder));
+        for outcome in of_folders.chain(taken.iter().flat_map(read_taken)) {
+            match outcome {
+                Ok(one) => found.push(one),
+                Err(error) => errors.push(error),
+            }
+        }
+        let catalog = Self {
+            entries: unite(found, &mut errors),
+            problems: Vec::new(),
+            places: places.clone(),
+        };
+        (catalog, errors)
     }
 }
 
+/// An entry of a place that is read.
+struct Found {
+    /// As errors call it.
+    file: String,
+    offered: Offered,
+}
+
+fn found_in(file: &str, text: &str, origin: EntryOrigin) -> Result<Found, CatalogError> {
+    let checks = match origin {
+        EntryOrigin::Shipped => Origin::Shipped,
+        EntryOrigin::Folder(_) | EntryOrigin::Source { .. } => Origin::Extra,
+    };
+    let entry = parse::entry(file, text, checks)?;
+    Ok(Found {
+        file: file.to_owned(),
+        offered: Offered {
+            entry: Arc::new(entry),
+            origin,
+            revision: revision_of(text),
+        },
+    })
+}
+
+/// The file of a shipped entry.
+fn shipped_file(id: &CatalogId) -> String {
+    format!("catalog/{id}/{FILE_NAME}")
+}
+
 fn unite(
-    found: Vec<(String, CatalogEntry)>,
+    found: Vec<Found>,
     errors: &mut Vec<CatalogError>,
-) -> BTreeMap<CatalogId, CatalogEntry> {
-    let mut files: BTreeMap<CatalogId, String> = BTreeMap::new();
+) -> BTreeMap<CatalogId, Arc<Offered>> {
+    let mut files: BTreeMap<CatalogId, (String, bool)> = BTreeMap::new();
     let mut entries = BTreeMap::new();
-    for (file, entry) in found {
-        let id = entry.id.clone();
-        if let Some(other) = files.get(&id) {
-            errors.push(CatalogError::Twice {
-                file,
-                id,
-                other: other.clone(),
+    for Found { file, offered } in found {
+        let id = offered.entry.id.clone();
+        if let Some((other, is_shipped)) = files.get(&id) {
+            let other = other.clone();
+            errors.push(match is_shipped {
+                true => CatalogError::Shadows { file, id, other },
+                false => CatalogError::Twice { file, id, other },
             });
             continue;
         }
-        files.insert(id.clone(), file);
-        entries.insert(id, entry);
+        let is_shipped = offered.origin == EntryOrigin::Shipped;
+        files.insert(id.clone(), (file, is_shipped));
+        entries.insert(id, Arc::new(offered));
     }
     entries
 }
 
-fn read_folder(folder: &Path) -> Vec<Result<(String, CatalogEntry), CatalogError>> {
+/// The entries of what was taken.
+fn read_taken(taken: &TakenEntries) -> Vec<Result<Found, CatalogError>> {
+    let files = taken.files.iter().map(|one| {
+        let origin = EntryOrigin::Source {
+            name: taken.source.clone(),
+            commit: taken.commit.clone(),
+        };
+        let place = place_in(&taken.source, &taken.commit, &one.path);
+        let found = found_in(&place, &one.revision.text, origin)?;
+        in_its_folder(found, folder_in(&one.path))
+    });
+    files.collect()
+}
+
+/// An entry that an app was made from, as it was kept.
+pub(crate) fn kept(revision: &EntryRevision) -> Result<CatalogEntry, CatalogError> {
+    parse::entry("the entry that was kept", &revision.text, Origin::Extra)
+}
+
+/// The name of the folder that a file of a repository is in.
+fn folder_in(path: &str) -> &str {
+    let (folder, _) = path.rsplit_once('/').unwrap_or(("", path));
+    folder.rsplit('/').next().unwrap_or(folder)
+}
+
+/// The name of its folder is the id of an entry.
+fn in_its_folder(found: Found, folder: &str) -> Result<Found, CatalogError> {
+    let id = found.offered.entry.id.clone();
+    if id.as_str() == folder {
+        return Ok(found);
+    }
+    Err(CatalogError::WrongFolder {
+        file: found.file,
+        id,
+        folder: folder.to_owned(),
+    })
+}
+
+/// What tells whether files of these folders were changed: path, size and time of each.
+#[must_use]
+pub(crate) fn look_of(folders: &[PathBuf]) -> Vec<(PathBuf, Option<(u64, SystemTime)>)> {
+    let mut look = Vec::new();
+    for folder in folders {
+        let files = folders_in(folder).unwrap_or_default();
+        look.push((folder.clone(), None));
+        look.extend(files.into_iter().map(|folder| {
+            let file = folder.join(FILE_NAME);
+            let about = std::fs::metadata(&file).ok();
+            let seen = about.and_then(|about| Some((about.len(), about.modified().ok()?)));
+            (file, seen)
+        }));
+    }
+    look
+}
+
+fn read_folder(folder: &Path) -> Vec<Result<Found, CatalogError>> {
+    let read = |path: &PathBuf| read_entry(folder, path);
     match folders_in(folder) {
-        Ok(folders) => folders.iter().map(|path| read_entry(path)).collect(),
+        Ok(folders) => folders.iter().map(read).collect(),
         Err(error) => vec![Err(error)],
     }
 }
@@ -219,24 +395,14 @@ fn folder_of(path: &Path) -> Option<String> {
     Some(folder.to_string_lossy().into_owned())
 }
 
-fn read_entry(folder: &Path) -> Result<(String, CatalogEntry), CatalogError> {
-    let path = folder.join(FILE_NAME);
-    let file = path.display().to_string();
-    let text = read_bounded(&path).map_err(|reason| unreadable(&path, &reason))?;
-    let entry = parse::entry(&file, &text, Origin::Extra)?;
-    let name = folder
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    if entry.id.as_str() != name {
-        return Err(CatalogError::WrongFolder {
-            file,
-            id: entry.id,
-            folder: name,
-        });
-    }
-    Ok((file, entry))
+/// The entry in a folder `path` of `place`.
+fn read_entry(place: &Path, path: &Path) -> Result<Found, CatalogError> {
+    let file = path.join(FILE_NAME);
+    let text = read_bounded(&file).map_err(|reason| unreadable(&file, &reason))?;
+    let origin = EntryOrigin::Folder(place.to_owned());
+    let found = found_in(&file.display().to_string(), &text, origin)?;
+    let folder = path.file_name().unwrap_or_default();
+    in_its_folder(found, &folder.to_string_lossy())
 }
 
 fn read_bounded(path: &Path) -> Result<String, String> {

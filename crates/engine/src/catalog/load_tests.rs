@@ -149,7 +149,7 @@ fn an_id_is_the_name_of_its_folder_and_there_once() {
     let shadow = folder_with("nginx", "id: beacon", "id: nginx");
     let errors = errors_of(&[shadow.path().to_owned()]);
     assert!(
-        matches!(errors.as_slice(), [CatalogError::Twice { .. }]),
+        matches!(errors.as_slice(), [CatalogError::Shadows { .. }]),
         "{errors:?}"
     );
 }

@@ -21,6 +21,7 @@ mod format;
 mod lint;
 mod load;
 mod made;
+mod offered;
 mod parse;
 mod recipe;
 mod resolve;
@@ -40,6 +41,12 @@ pub use format::{
 };
 pub use lint::{Code, EntryProblem};
 pub use load::{Catalog, Linted, lint_entries};
+pub(crate) use load::{FILE_NAME, MAX_ENTRIES, MAX_FILE_BYTES, kept, look_of};
+pub(crate) use offered::place_in;
+pub use offered::{
+    CatalogPlaces, CatalogProblem, CatalogStats, EntryOrigin, Offered, TakenEntries, revision_of,
+};
+pub(crate) use parse::tree;
 pub use recipe::{
     Check, FileContent, HealthCheck, ResolvedFile, ResolvedRecipe, ResolvedSetting, Step,
 };

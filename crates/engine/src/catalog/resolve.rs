@@ -118,6 +118,15 @@ impl CatalogEntry {
         })
     }
 
+    /// Takes out what is given for settings that the entry does not have.
+    pub(crate) fn forget_unknown(&self, given: &mut BTreeMap<String, Value>) {
+        let known = |key: &String| {
+            let mut all = self.settings.iter();
+            all.any(|setting| setting.env == *key || setting.name == *key)
+        };
+        given.retain(|key, _| known(key));
+    }
+
     /// Settings that the entry does not have.
     pub(super) fn unknown(&self, given: &BTreeMap<String, Value>) -> SettingErrors {
         let mut errors = SettingErrors::default();

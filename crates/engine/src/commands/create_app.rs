@@ -1,6 +1,7 @@
 //! `POST /api/apps/`: authorise, look at capacity, ask the domain, commit once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures::future::join_all;
 use proximity_domain::create::{self, Refusal, ResourceRequest};
@@ -18,7 +19,7 @@ use proximity_store::views::OperationFilter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::catalog::{CatalogEntry, ResolvedRecipe};
+use crate::catalog::{Offered, ResolvedRecipe};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::nodes::{NodeLook, Promises, Question, look, offer, templates};
@@ -93,7 +94,7 @@ impl Engine {
             return Err(Refusal::AddressTaken(taken).into());
         }
         let Wanted {
-            entry,
+            offered,
             recipe,
             need,
             root_keys,
@@ -103,15 +104,15 @@ impl Engine {
             id: AppId(ids.uuid()),
             owner: actor.account.clone(),
             hostname,
-            catalog_id: entry.id.clone(),
-            catalog_version: entry.version.clone(),
-            entry: None,
+            catalog_id: offered.entry.id.clone(),
+            catalog_version: offered.entry.version.clone(),
+            entry: Some(offered.revision.clone()),
             host: host.id,
             node,
             resources: need.resources,
             environment: recipe.open_settings(),
             environment_sealed: recipe.sealed_settings(),
-            guest_port: entry.port,
+            guest_port: offered.entry.port,
             site: request.site.clone(),
         };
         let op = NewOperation {
@@ -135,7 +136,7 @@ impl Engine {
     ///
     /// # Errors
     /// There is no such entry; a setting or a figure is wrong.
-    pub(super) fn wanted(&self, request: &CreateApp) -> Result<Wanted<'_>, EngineError> {
+    pub(super) fn wanted(&self, request: &CreateApp) -> Result<Wanted, EngineError> {
         let id: CatalogId = request
             .catalog_id
             .parse()
@@ -143,10 +144,9 @@ impl Engine {
                 field: "catalog_id".to_owned(),
                 message: format!("{e}"),
             })?;
-        let entry = self
-            .catalog()
-            .get(&id)
-            .ok_or(Refusal::UnknownCatalogId(id))?;
+        let offered = self.catalog().offered(&id).cloned();
+        let offered = offered.ok_or(Refusal::UnknownCatalogId(id))?;
+        let entry = &offered.entry;
         let root_keys = root_keys(&request.root_keys)?;
         let given = request.environment.clone().into_iter().collect();
         let recipe = entry
@@ -162,7 +162,7 @@ impl Engine {
             apart_from: Vec::new(),
         };
         Ok(Wanted {
-            entry,
+            offered,
             recipe,
             need,
             root_keys,
@@ -272,7 +272,7 @@ impl Engine {
     pub(super) async fn see_all(
         &self,
         hosts: &[HostRecord],
-        wanted: &Wanted<'_>,
+        wanted: &Wanted,
         node: Option<&str>,
     ) -> Vec<Result<Vec<NodeLook>, EngineError>> {
         let asked = hosts.iter().map(|host| self.see(host, wanted, node));
@@ -282,7 +282,7 @@ impl Engine {
     async fn see(
         &self,
         host: &HostRecord,
-        wanted: &Wanted<'_>,
+        wanted: &Wanted,
         node: Option<&str>,
     ) -> Result<Vec<NodeLook>, EngineError> {
         let cluster = self.inner.clusters.get(host.id).await?;
@@ -293,7 +293,7 @@ impl Engine {
             ));
         }
         let question = Question {
-            template: Some(&wanted.entry.os_template),
+            template: Some(&wanted.offered.entry.os_template),
             node,
             patience: self.node_patience(),
         };
@@ -304,8 +304,9 @@ impl Engine {
 }
 
 /// What a request for an app comes to.
-pub(super) struct Wanted<'e> {
-    pub(super) entry: &'e CatalogEntry,
+pub(super) struct Wanted {
+    /// What it is made from.
+    pub(super) offered: Arc<Offered>,
     pub(super) recipe: ResolvedRecipe,
     /// What it needs of a node.
     pub(super) need: Need,
@@ -515,7 +516,7 @@ pub(crate) struct FoundTemplate {
 
 /// The newest matching template on the app's node; where there is none, the newest that PVE offers, if a deploy may fetch it.
 pub(crate) async fn find_template(cx: &Cx) -> StepResult<FoundTemplate> {
-    let entry = cx.engine.catalog().get(&cx.app.catalog_id).ok_or_else(|| {
+    let entry = cx.engine.entry_of(&cx.app).await?.ok_or_else(|| {
         StepError::Failed(
             EngineError::from(Refusal::UnknownCatalogId(cx.app.catalog_id.clone())).failure(),
         )

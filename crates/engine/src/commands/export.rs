@@ -74,7 +74,7 @@ impl Engine {
             let before = spec.map(|spec| spec.manifest(&one.name));
             match export::document(&one, host, before.as_ref(), request.power) {
                 Ok(mut written) => {
-                    let refused = plan::refused(self.catalog(), &hosts, &written.document);
+                    let refused = plan::refused(&self.catalog(), &hosts, &written.document);
                     written.notes.extend(refused);
                     exports.documents.push(written);
                 }

@@ -8,6 +8,8 @@ mod create_app;
 mod deadline;
 mod discover;
 mod drift;
+mod entry_move;
+mod entry_sources;
 mod export;
 mod expose;
 mod guard;
@@ -39,6 +41,7 @@ pub(crate) use create_app::{DeployInput, bridge_of, find_template, no_guest_acce
 pub use deadline::Deadline;
 pub use discover::{Discovered, DiscoveredMark, Discovery};
 pub use drift::DriftView;
+pub use entry_sources::{AddEntrySource, EntryDifference, EntryFate, EntryUpdate};
 pub use export::{Export, Exports, NotExported};
 pub use expose::ExposedApp;
 pub use guard::GuardView;

@@ -230,7 +230,8 @@ impl Around {
         let Some(spec) = &then.spec else {
             return Err(Impossible::NothingWanted(one.name.clone()));
         };
-        let entry = engine.catalog().get(&one.catalog_id);
+        let catalog = engine.catalog();
+        let entry = catalog.get(&one.catalog_id);
         let now = Now {
             recorded: one,
             host: self.host(one)?,

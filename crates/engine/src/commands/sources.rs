@@ -182,7 +182,7 @@ fn checked(
 }
 
 /// Whether a repository that is reached like this is read with that.
-fn check_way(
+pub(super) fn check_way(
     scheme: Scheme,
     credential: Option<&SourceCredential>,
     allows_files: bool,
@@ -207,7 +207,7 @@ fn check_way(
     }
 }
 
-fn sealable(credential: &SourceCredential) -> Result<SecretString, EngineError> {
+pub(super) fn sealable(credential: &SourceCredential) -> Result<SecretString, EngineError> {
     let credential = match credential {
         SourceCredential::Token(token) => {
             let token = token.expose_secret();
@@ -233,7 +233,7 @@ fn sealable(credential: &SourceCredential) -> Result<SecretString, EngineError> 
 }
 
 /// No message repeats the text.
-fn check_text(field: &str, text: &str) -> Result<(), EngineError> {
+pub(super) fn check_text(field: &str, text: &str) -> Result<(), EngineError> {
     let is_text = !text.trim().is_empty() && !text.contains('\0');
     if is_text && text.len() <= MOST_TEXT_BYTES {
         return Ok(());
@@ -242,7 +242,7 @@ fn check_text(field: &str, text: &str) -> Result<(), EngineError> {
     Err(wrong(field, rule))
 }
 
-fn parsed<T>(field: &str, text: &str) -> Result<T, EngineError>
+pub(super) fn parsed<T>(field: &str, text: &str) -> Result<T, EngineError>
 where
     T: std::str::FromStr,
     T::Err: std::fmt::Display,

@@ -4,6 +4,7 @@
 //! operation, which sends nothing where it is another one by then.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proximity_domain::app::{AppClass, StatusEvent, StatusLabel};
 use proximity_domain::create::{self, ResourceRequest};
@@ -22,7 +23,8 @@ use serde_json::{Map, Value, json};
 
 use super::create_app::{no_guest_access, upstream};
 use super::drift::recorded_now;
-use crate::catalog::{CatalogEntry, ResolvedRecipe, Setting, SettingValue};
+use super::entry_move::{self, EntryInput};
+use crate::catalog::{CatalogEntry, Offered, ResolvedRecipe, Setting, SettingValue};
 use crate::cluster::Cluster;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -38,6 +40,9 @@ pub struct UpdateApp {
     /// Settings that get another value, by their `env` or their `name`; the others keep theirs, secrets too. `null` = the catalog's
     /// default.
     pub settings: Map<String, Value>,
+    /// Moves it to what the catalog has by now in place of the entry that it was made from, where that is another one: the recipe is
+    /// carried out as the catalog says it.
+    pub newest_entry: bool,
     /// Digest of the configuration that the caller saw; `None` = as it is when the request is decided.
     pub digest: Option<String>,
     /// The host name, typed again: needed only where the disk grows, which nobody can take back.
@@ -85,12 +90,20 @@ pub(crate) struct UpdateInput {
     pub(crate) settings: Vec<String>,
     /// The state of the configuration that this was decided from.
     pub(crate) digest: String,
+    /// The entry that it is moved to, if to another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) entry: Option<EntryInput>,
     /// Why it is done, where no person asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) because: Option<String>,
 }
 
 impl UpdateInput {
+    /// The recipe is carried out again.
+    pub(crate) fn works_inside(&self) -> bool {
+        !self.settings.is_empty() || self.entry.is_some()
+    }
+
     /// What this operation was given.
     pub(crate) fn of(cx: &Cx) -> StepResult<Self> {
         let read = serde_json::from_value(cx.op.input.clone());
@@ -101,6 +114,8 @@ impl UpdateInput {
 /// The app and its container as they are now, and what is wanted of them.
 struct Decided {
     app: AppRecord,
+    /// What it is moved to, if to another one.
+    moves_to: Option<Arc<Offered>>,
     place: ContainerRef,
     config: LxcConfig,
     running: bool,
@@ -172,16 +187,15 @@ impl Engine {
         let updating = status
             .next(StatusEvent::UpdateStarted)
             .map_err(|_| not_in_state(&decided.app))?;
+        let entry = self.kept_for_move(decided.moves_to.as_deref()).await?;
         let input = UpdateInput {
             resources: request.resources,
             settings: decided.changed.names,
             digest: digest(&decided.config),
+            entry,
             because,
         };
-        let recipe = decided
-            .changed
-            .recipe
-            .filter(|_| !input.settings.is_empty());
+        let recipe = decided.changed.recipe.filter(|_| input.works_inside());
         let asked = decided.changed.asked;
         let sealed = recipe.map(|recipe| recipe.sealed_settings_of(&asked));
         let operation = NewOperation {
@@ -224,10 +238,10 @@ impl Engine {
         request: &UpdateApp,
     ) -> Result<Decided, EngineError> {
         refuse_class_and_state(&app)?;
-        let entry = self.entry_of(&app)?;
-        figures(entry, &app, request.resources)?;
+        let (entry, moves_to) = self.entry_for(&app, request.newest_entry).await?;
+        figures(&entry, &app, request.resources)?;
         let changed = self
-            .changed_settings(entry, &app, &request.settings)
+            .changed_settings(&entry, &app, &request.settings, moves_to.is_some())
             .await?;
         let guests = self.store().native_guests(app.id).await?;
         let guest = guests
@@ -245,12 +259,13 @@ impl Engine {
         }
         let disk = disk(&app, &config, request.resources.disk_gib)?;
         let running = running(&cluster, &place).await?;
-        if !changed.names.is_empty() {
+        if !changed.names.is_empty() || moves_to.is_some() {
             self.refuse_outside(&app, running, &cluster, &changed)
                 .await?;
         }
         Ok(Decided {
             app,
+            moves_to,
             place,
             config,
             running,
@@ -259,20 +274,15 @@ impl Engine {
         })
     }
 
-    fn entry_of(&self, app: &AppRecord) -> Result<&CatalogEntry, EngineError> {
-        let entry = self.catalog().get(&app.catalog_id);
-        let unknown = || create::Refusal::UnknownCatalogId(app.catalog_id.clone()).into();
-        entry.ok_or_else(unknown)
-    }
-
     /// All settings of the app with those of the request, and which of them get another value.
     async fn changed_settings(
         &self,
         entry: &CatalogEntry,
         app: &AppRecord,
         asked: &Map<String, Value>,
+        moves: bool,
     ) -> Result<Changed, EngineError> {
-        if asked.is_empty() {
+        if asked.is_empty() && !moves {
             return Ok(Changed::default());
         }
         let sealed = self.store().app_environment(app.id).await?;
@@ -282,7 +292,7 @@ impl Engine {
                 message: format!("the settings of {} cannot be read back", app.hostname),
                 hint: "look at the server's log".to_owned(),
             })?;
-        changed(entry, &before, asked)
+        changed(entry, &before, asked, moves)
     }
 
     /// Settings are files in the container and services that run in it.
@@ -326,10 +336,14 @@ fn changed(
     entry: &CatalogEntry,
     before: &BTreeMap<String, Value>,
     asked: &Map<String, Value>,
+    moves: bool,
 ) -> Result<Changed, EngineError> {
     let is_asked = |one: &Setting| asked.contains_key(&one.env) || asked.contains_key(&one.name);
     let named: Vec<&Setting> = entry.settings.iter().filter(|one| is_asked(one)).collect();
     let mut given = before.clone();
+    if moves {
+        entry.forget_unknown(&mut given);
+    }
     for one in &named {
         given.remove(&one.env);
         given.remove(&one.name);
@@ -480,7 +494,9 @@ fn preview(decided: &Decided, request: &UpdateApp) -> UpdatePreview {
             "PUT /nodes/{node}/lxc/{vmid}/resize (rootfs to {to_gib}G)"
         ));
     }
-    if !decided.changed.fields.is_empty() {
+    let moves_to = decided.moves_to.as_ref();
+    changes.extend(moves_to.map(|to| entry_move::difference(&decided.app, to)));
+    if !decided.changed.fields.is_empty() || moves_to.is_some() {
         changes.extend(decided.changed.fields.iter().cloned());
         calls.push("the app's recipe again, inside its container".to_owned());
     }

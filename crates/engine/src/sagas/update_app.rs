@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use proximity_domain::app::StatusEvent;
 use proximity_domain::event::EventKind;
 use proximity_domain::update::recorded_after;
-use proximity_store::effects::{AppChange, Effects, NewEvent, NewSettings};
+use proximity_store::effects::{AppChange, Effects, NewEntry, NewEvent, NewSettings};
 use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
@@ -102,15 +102,19 @@ impl Ending for UpdateEnding {
             Some(false) => StatusEvent::BecameStopped,
             None => return Err(unreadable("whether the container runs")),
         };
-        let settings = if input.settings.is_empty() {
-            None
-        } else {
+        let settings = if input.works_inside() {
             let recipe = wanted_recipe(cx).await?;
             Some(NewSettings {
                 open: recipe.open_settings(),
                 sealed: recipe.sealed_settings(),
             })
+        } else {
+            None
         };
+        let entry = input.entry.map(|entry| NewEntry {
+            hash: entry.hash,
+            version: entry.version,
+        });
         let resources = recorded_after(cx.app.resources, input.resources);
         let vmid = cx.must_have_guest().await?.place.vmid;
         Ok(Effects {
@@ -118,7 +122,7 @@ impl Ending for UpdateEnding {
             change: Some(AppChange {
                 resources,
                 settings,
-                entry: None,
+                entry,
             }),
             log: vec![cx.line(LogLevel::Info, "Updated")],
             events: vec![NewEvent {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proximity_domain::failure::Failure;
-use proximity_domain::names::CommitId;
-use proximity_domain::source::SourceState;
+use proximity_domain::names::{BranchName, CommitId, RepositoryPath};
+use proximity_domain::source::{RepositoryUrl, SourceState};
 use proximity_manifest::{Given, MOST_BYTES, Manifests, Problems, Source};
+use proximity_store::entry_sources::EntrySourceRecord;
 use proximity_store::error::StoreError;
 use proximity_store::sources::SourceRecord;
 use secrecy::{ExposeSecret, SecretString};
@@ -34,34 +35,85 @@ const HEAD: &str = "refs/proximity/head";
 /// Bytes of one file's head in the answer to `cat-file --batch`, at most.
 const HEAD_BYTES: u64 = 128;
 
+/// What is looked at.
+#[derive(Debug, Clone, Copy)]
+struct Repository<'a> {
+    url: &'a RepositoryUrl,
+    branch: &'a BranchName,
+    path: Option<&'a RepositoryPath>,
+    /// Who may sign commits; without a list none has to be signed.
+    signers: Option<&'a str>,
+}
+
+/// The files of entries of a commit.
+#[derive(Debug)]
+pub(super) struct FetchedEntries {
+    /// The commit.
+    pub(super) commit: CommitId,
+    /// Path and content of each.
+    pub(super) files: Vec<(String, Vec<u8>)>,
+    /// Path of each that is not read, and why.
+    pub(super) passed_over: Vec<(String, String)>,
+}
+
 /// A look.
 #[derive(Debug)]
 pub(super) struct Checkout<'a> {
-    source: &'a SourceRecord,
+    repository: Repository<'a>,
     limits: &'a SourceLimits,
     run: RunFolder,
 }
 
 impl<'a> Checkout<'a> {
-    /// Prepares a look: the folder of the run, with the key or token that the repository is read with.
+    /// Prepares a look at documents: the folder of the run, with the key or token that the repository is read with.
     pub(super) async fn open(engine: &'a Engine, source: &'a SourceRecord) -> Result<Self, Halt> {
-        let limits = &engine.inner.parts.limits.sources;
-        let place = limits.folder.as_ref().ok_or_else(|| {
-            unreachable("this server has no folder that it could fetch into".to_owned())
-        })?;
         let secrets = engine.store().source_secrets(&source.name).await?;
         let secrets = secrets.ok_or_else(|| StoreError::NotFound {
             what: "source",
             id: source.name.to_string(),
         })?;
+        let repository = Repository {
+            url: &source.url,
+            branch: &source.branch,
+            path: source.path.as_ref(),
+            signers: source.signers.as_deref(),
+        };
+        Self::of(engine, repository, secrets.credential.as_ref())
+    }
+
+    /// The same for entries of the catalog.
+    pub(super) async fn open_entries(
+        engine: &'a Engine,
+        source: &'a EntrySourceRecord,
+    ) -> Result<Self, Halt> {
+        let store = engine.store();
+        let credential = store.entry_source_credential(&source.name).await?;
+        let repository = Repository {
+            url: &source.url,
+            branch: &source.branch,
+            path: source.path.as_ref(),
+            signers: source.signers.as_deref(),
+        };
+        Self::of(engine, repository, credential.as_ref())
+    }
+
+    fn of(
+        engine: &'a Engine,
+        repository: Repository<'a>,
+        credential: Option<&SecretString>,
+    ) -> Result<Self, Halt> {
+        let limits = &engine.inner.parts.limits.sources;
+        let place = limits.folder.as_ref().ok_or_else(|| {
+            unreachable("this server has no folder that it could fetch into".to_owned())
+        })?;
         let name = engine.inner.parts.ids.uuid().to_string();
         let run = RunFolder::make(place, &name).map_err(|e| no_folder(&e))?;
         let checkout = Self {
-            source,
+            repository,
             limits,
             run,
         };
-        let written = checkout.write_credential(secrets.credential.as_ref())?;
+        let written = checkout.write_credential(credential)?;
         written.map_err(|e| no_folder(&e))?;
         Ok(checkout)
     }
@@ -77,7 +129,7 @@ impl<'a> Checkout<'a> {
             Some(None) => return Err(damaged().into()),
             Some(Some(Credential::Token { token })) => {
                 let basic = STANDARD.encode(format!("x-access-token:{token}"));
-                let origin = self.source.url.origin();
+                let origin = self.repository.url.origin();
                 let text = format!(
                     "[http \"{origin}\"]\n\textraHeader = \"Authorization: Basic {basic}\"\n"
                 );
@@ -102,12 +154,12 @@ impl<'a> Checkout<'a> {
 
     /// The newest commit of the branch, as the repository tells it. Nothing is fetched.
     pub(super) async fn newest(&self) -> Result<CommitId, Halt> {
-        let branch = format!("refs/heads/{}", self.source.branch);
+        let branch = format!("refs/heads/{}", self.repository.branch);
         let argv = [
             "ls-remote",
             "--refs",
             "--",
-            self.source.url.as_str(),
+            self.repository.url.as_str(),
             branch.as_str(),
         ];
         let told = self.git().run(&argv, &[], MOST_WORDS, ASK).await;
@@ -136,7 +188,7 @@ impl<'a> Checkout<'a> {
         let git = self.git();
         let init = ["init", "--quiet", "--bare", "--template=", "mirror"];
         git.run(&init, &[], MOST_WORDS, ASK).await.map_err(asked)?;
-        let refspec = format!("+refs/heads/{}:{HEAD}", self.source.branch);
+        let refspec = format!("+refs/heads/{}:{HEAD}", self.repository.branch);
         let fetch = [
             MIRROR,
             "fetch",
@@ -146,7 +198,7 @@ impl<'a> Checkout<'a> {
             "--no-recurse-submodules",
             "--no-write-fetch-head",
             "--",
-            self.source.url.as_str(),
+            self.repository.url.as_str(),
             refspec.as_str(),
         ];
         let (most, patience) = (self.limits.most_bytes, self.limits.patience);
@@ -168,7 +220,7 @@ impl<'a> Checkout<'a> {
 
     /// Whether one of those who may has signed the commit. Without a list of them none has to be.
     async fn check_signature(&self, commit: &CommitId) -> Result<(), Halt> {
-        let Some(signers) = &self.source.signers else {
+        let Some(signers) = self.repository.signers else {
             return Ok(());
         };
         let written = self.run.write("allowed_signers", signers);
@@ -195,8 +247,26 @@ impl<'a> Checkout<'a> {
         }
     }
 
-    async fn files(&self, commit: &CommitId) -> Result<Vec<Listed>, Halt> {
-        let path = self.source.path.as_ref().map(|path| path.as_str());
+    /// Fetches the newest commit, and reads the files of entries that it has.
+    pub(super) async fn entries(&self) -> Result<FetchedEntries, Halt> {
+        let commit = self.fetched().await?;
+        self.check_signature(&commit).await?;
+        let path = self.repository.path.map(|path| path.as_str());
+        let list = self.list(&commit, path).await?;
+        let place = path.map_or_else(String::new, |path| format!(" below {path}"));
+        let listed = listing::entries(&list, path);
+        let listed = listed.map_err(|why| unlisted_entries(why, &place))?;
+        let texts = self.texts(&listed.files).await?;
+        let files = listed.files.into_iter().zip(texts);
+        Ok(FetchedEntries {
+            commit,
+            files: files.map(|(file, bytes)| (file.path, bytes)).collect(),
+            passed_over: listed.passed_over,
+        })
+    }
+
+    /// What git says of the files of a commit.
+    async fn list(&self, commit: &CommitId, path: Option<&str>) -> Result<Vec<u8>, Halt> {
         let mut argv = vec![
             MIRROR,
             "ls-tree",
@@ -205,11 +275,16 @@ impl<'a> Checkout<'a> {
             "-l",
             "--full-tree",
             commit.as_str(),
+            "--",
         ];
-        argv.extend(["--"]);
         argv.extend(path);
         let list = self.git().run(&argv, &[], MOST_LIST_BYTES, ASK).await;
-        let list = list.map_err(asked)?;
+        list.map_err(asked)
+    }
+
+    async fn files(&self, commit: &CommitId) -> Result<Vec<Listed>, Halt> {
+        let path = self.repository.path.map(|path| path.as_str());
+        let list = self.list(commit, path).await?;
         let place = path.map_or_else(String::new, |path| format!(" below {path}"));
         listing::files(&list, path).map_err(|why| {
             let failure = match why {
@@ -219,29 +294,14 @@ impl<'a> Checkout<'a> {
                     "such files are named *.yaml, *.yml or *.json; links and names that begin with a dot are passed over",
                 ),
                 Unlisted::TooLarge(why) => too_large(why),
-                Unlisted::Unreadable => Failure::new(
-                    "source_unreachable",
-                    "git lists the files of the commit in a way that is not understood",
-                    "use a newer version of git on the server",
-                ),
+                Unlisted::Unreadable => not_understood(),
             };
             Trouble::new(SourceState::Wrong, failure).into()
         })
     }
 
     async fn contents(&self, files: Vec<Listed>) -> Result<Given, Halt> {
-        let objects: String = files
-            .iter()
-            .map(|one| format!("{}\n", one.object))
-            .collect();
-        let heads = u64::try_from(files.len()).unwrap_or(u64::MAX);
-        let most = (MOST_BYTES as u64).saturating_add(heads.saturating_mul(HEAD_BYTES));
-        let argv = [MIRROR, "cat-file", "--batch"];
-        let written = self.git().run(&argv, objects.as_bytes(), most, ASK).await;
-        let written = written.map_err(asked)?;
-        let texts = listing::contents(&files, &written).ok_or_else(|| {
-            unreachable("git did not give the files of the commit whole".to_owned())
-        })?;
+        let texts = self.texts(&files).await?;
         let sources = files.into_iter().zip(texts);
         let sources = sources.map(|(file, bytes)| Source {
             name: file.path,
@@ -253,8 +313,24 @@ impl<'a> Checkout<'a> {
         })
     }
 
+    /// What is in these files, in their order.
+    async fn texts(&self, files: &[Listed]) -> Result<Vec<Vec<u8>>, Halt> {
+        let objects: String = files
+            .iter()
+            .map(|one| format!("{}\n", one.object))
+            .collect();
+        let heads = u64::try_from(files.len()).unwrap_or(u64::MAX);
+        let most = (MOST_BYTES as u64).saturating_add(heads.saturating_mul(HEAD_BYTES));
+        let argv = [MIRROR, "cat-file", "--batch"];
+        let written = self.git().run(&argv, objects.as_bytes(), most, ASK).await;
+        let written = written.map_err(asked)?;
+        listing::contents(files, &written).ok_or_else(|| {
+            unreachable("git did not give the files of the commit whole".to_owned())
+        })
+    }
+
     fn no_branch(&self) -> Halt {
-        let branch = &self.source.branch;
+        let branch = self.repository.branch;
         Trouble::new(
             SourceState::Unreachable,
             Failure::new(
@@ -317,6 +393,32 @@ fn too_large(message: String) -> Failure {
         message,
         "keep documents in a repository of their own, and name the folder that they are in with --path",
     )
+}
+
+fn not_understood() -> Failure {
+    Failure::new(
+        "source_unreachable",
+        "git lists the files of the commit in a way that is not understood",
+        "use a newer version of git on the server",
+    )
+}
+
+/// Why no entries are read of a commit.
+fn unlisted_entries(why: Unlisted, place: &str) -> Halt {
+    let failure = match why {
+        Unlisted::Nothing => Failure::new(
+            "documents_not_found",
+            format!("the commit has no entry of the catalog{place}"),
+            "an entry is ID/app.yaml in the folder that --path names; links and names that begin with a dot are passed over",
+        ),
+        Unlisted::TooLarge(why) => Failure::new(
+            "source_too_large",
+            why,
+            "keep entries in a folder of their own, and name it with --path",
+        ),
+        Unlisted::Unreadable => not_understood(),
+    };
+    Trouble::new(SourceState::Wrong, failure).into()
 }
 
 /// Each problem by its place.

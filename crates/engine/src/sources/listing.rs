@@ -2,6 +2,8 @@
 
 use proximity_manifest::{MOST_BYTES, MOST_SOURCE_BYTES, MOST_SOURCES};
 
+use crate::catalog::{FILE_NAME, MAX_ENTRIES, MAX_FILE_BYTES};
+
 /// How files of documents end.
 const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
 /// Bytes of the list of a commit's files, at most.
@@ -81,6 +83,67 @@ pub(super) fn files(list: &[u8], asked: Option<&str>) -> Result<Vec<Listed>, Unl
     }
 }
 
+/// Files of entries, and those that are not read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ListedEntries {
+    pub(super) files: Vec<Listed>,
+    /// Path of each, and why.
+    pub(super) passed_over: Vec<(String, String)>,
+}
+
+/// The files of entries in what `git ls-tree -r -z -l` wrote: `ID/app.yaml` in the folder `under`, or in the root. A file that is too large
+/// is passed over with that as the reason, and everything else without a word.
+pub(super) fn entries(list: &[u8], under: Option<&str>) -> Result<ListedEntries, Unlisted> {
+    let mut listed = ListedEntries::default();
+    let mut bytes = 0_u64;
+    for entry in list.split(|byte| *byte == 0).filter(|e| !e.is_empty()) {
+        let Ok(entry) = std::str::from_utf8(entry) else {
+            continue;
+        };
+        let (about, path) = entry.split_once('\t').ok_or(Unlisted::Unreadable)?;
+        let mut about = about.split_ascii_whitespace();
+        let mut next = || about.next().ok_or(Unlisted::Unreadable);
+        let (mode, kind, object, size) = (next()?, next()?, next()?, next()?);
+        let is_file = kind == "blob" && matches!(mode, "100644" | "100755");
+        if !is_file || path.len() > MOST_PATH_BYTES || !is_entry(path, under) {
+            continue;
+        }
+        let size: u64 = size.parse().map_err(|_| Unlisted::Unreadable)?;
+        if size > MAX_FILE_BYTES {
+            let why = format!("it is larger than {MAX_FILE_BYTES} bytes");
+            listed.passed_over.push((path.to_owned(), why));
+            continue;
+        }
+        bytes = bytes.saturating_add(size);
+        listed.files.push(Listed {
+            path: path.to_owned(),
+            object: object.to_owned(),
+            bytes: size,
+        });
+    }
+    match listed.files.len() + listed.passed_over.len() {
+        0 => Err(Unlisted::Nothing),
+        many if many > MAX_ENTRIES => Err(Unlisted::TooLarge(format!(
+            "there are {many} entries, and {MAX_ENTRIES} may be"
+        ))),
+        _ if bytes > MOST_BYTES as u64 => Err(Unlisted::TooLarge(format!(
+            "the entries have {bytes} bytes, and {MOST_BYTES} may be"
+        ))),
+        _ => Ok(listed),
+    }
+}
+
+fn is_entry(path: &str, under: Option<&str>) -> bool {
+    let below = match under {
+        Some(under) => path
+            .strip_prefix(under)
+            .and_then(|rest| rest.strip_prefix('/')),
+        None => Some(path),
+    };
+    let parts = below.and_then(|below| below.split_once('/'));
+    parts.is_some_and(|(folder, file)| !folder.starts_with('.') && file == FILE_NAME)
+}
+
 fn is_documents(path: &str) -> bool {
     ENDINGS.iter().any(|ending| path.ends_with(ending))
         && path.split('/').all(|part| !part.starts_with('.'))
@@ -139,6 +202,40 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_a_file_in_a_folder_of_its_own() {
+        let list = [
+            entry("100644", "blob", 5, "apps/web/app.yaml"),
+            entry("100644", "blob", 6, "apps/large/app.yaml").replace("      6", " 300000"),
+            entry("120000", "blob", 7, "apps/link/app.yaml"),
+            entry("100644", "blob", 8, "apps/.hidden/app.yaml"),
+            entry("100644", "blob", 9, "apps/deep/er/app.yaml"),
+            entry("100644", "blob", 9, "apps/web/icon.svg"),
+            entry("100644", "blob", 9, "apps/app.yaml"),
+            entry("100644", "blob", 9, "apps-other/web/app.yaml"),
+        ]
+        .concat();
+        let listed = entries(list.as_bytes(), Some("apps")).unwrap();
+        let paths: Vec<&str> = listed.files.iter().map(|one| one.path.as_str()).collect();
+        assert_eq!(paths, ["apps/web/app.yaml"]);
+        let over: Vec<&str> = listed
+            .passed_over
+            .iter()
+            .map(|(path, _)| path.as_str())
+            .collect();
+        assert_eq!(over, ["apps/large/app.yaml"]);
+        let root = entries(list.as_bytes(), None).unwrap();
+        assert_eq!(root.files.len(), 1, "apps itself is a folder of one");
+        assert_eq!(root.files[0].path, "apps/app.yaml");
+        let nothing = entries(list.as_bytes(), Some("nowhere"));
+        assert_eq!(nothing, Err(Unlisted::Nothing));
+        let many: String = (0..1_001)
+            .map(|n| entry("100644", "blob", 9, &format!("app-{n}/app.yaml")))
+            .collect();
+        let refused = entries(many.as_bytes(), None).unwrap_err();
+        assert!(matches!(refused, Unlisted::TooLarge(why) if why.contains("1001 entries")));
+    }
+
+    #[test]
     fn what_is_too_large_or_too_many_is_told_before_it_is_read() {
         let large = entry("100644", "blob", 3 << 20, "a.yaml");
         let refused = files(large.as_bytes(), None).unwrap_err();
@@ -182,6 +279,7 @@ mod tests {
         fn nothing_that_is_written_makes_a_panic(list in proptest::collection::vec(any::<u8>(), 0..200)) {
             let listed = Listed { path: String::new(), object: "00".to_owned(), bytes: u64::MAX };
             let _ = files(&list, None);
+            let _ = entries(&list, None);
             prop_assert_eq!(contents(&[listed], &list), None);
         }
     }

@@ -5,6 +5,7 @@
 
 mod checkout;
 mod credential;
+mod entries;
 mod git;
 mod hook;
 mod listing;
@@ -28,6 +29,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 
 pub(crate) use credential::Credential;
+pub(crate) use entries::Fetched;
 pub use hook::HookSignature;
 
 /// Looks at the same time, at most.

@@ -4,45 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
-
-/// `proximity catalog`.
-#[derive(Debug, Args)]
-pub(crate) struct CatalogArgs {
-    #[command(subcommand)]
-    pub(crate) command: Option<CatalogCommand>,
-}
-
-/// `proximity catalog …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum CatalogCommand {
-    /// List the entries; the same as without a word
-    List {
-        /// Only entries whose id, name, summary or category holds this text
-        #[arg(long, value_name = "TEXT")]
-        search: Option<String>,
-        /// Only entries of this category
-        #[arg(long, value_name = "CATEGORY")]
-        category: Option<String>,
-    },
-    /// Show one entry with its settings
-    Show {
-        /// Id of the entry, e.g. nginx
-        #[arg(value_name = "ENTRY")]
-        entry: String,
-    },
-    /// Look at files of entries, without a server: all that is wrong, with its place
-    #[command(after_help = "Exit code 0: all of it is right. 3: something is not; \
-each problem is told with its file, line, column, code and a hint.\n\
-For editors: proximity catalog schema > entry.schema.json")]
-    Lint {
-        /// Files of entries, folders with an app.yaml, or folders of such folders
-        #[arg(value_name = "PATH", required = true)]
-        paths: Vec<PathBuf>,
-    },
-    /// What an entry's file is made of, for editors (JSON Schema)
-    Schema,
-}
+use clap::Args;
 
 /// `proximity deploy`.
 #[derive(Debug, Args)]
@@ -148,6 +110,9 @@ pub(crate) struct ConfigureArgs {
     /// A secret setting, read from a file; may be given several times
     #[arg(long = "set-file", value_name = "KEY=FILE")]
     pub(crate) setting_files: Vec<Setting>,
+    /// Move it to what the catalog has by now in place of the entry that it is made from
+    #[arg(long)]
+    pub(crate) newest_entry: bool,
     /// Only if the container's configuration is still the one with this digest; the preview shows it
     #[arg(long, value_name = "DIGEST")]
     pub(crate) digest: Option<String>,

@@ -4,6 +4,7 @@ mod adoption;
 mod apply;
 mod apps;
 mod audit;
+mod catalog;
 #[cfg(feature = "crash-points")]
 mod crash_points;
 mod events;
@@ -31,10 +32,13 @@ pub(crate) use apply::{
     AppliesCommand, AppliesList, ApplyArgs, ApplyName, SecretName, SecretsCommand,
 };
 pub(crate) use apps::{
-    AppsArgs, CatalogArgs, CatalogCommand, ConfigureArgs, DeployArgs, LogsArgs, NetworkArgs,
-    PowerArgs, RemoveArgs, Setting, ShowArgs, WaitArgs, Waiting,
+    AppsArgs, ConfigureArgs, DeployArgs, LogsArgs, NetworkArgs, PowerArgs, RemoveArgs, Setting,
+    ShowArgs, WaitArgs, Waiting,
 };
 pub(crate) use audit::{AuditCommand, AuditVerify};
+pub(crate) use catalog::{
+    CatalogArgs, CatalogCommand, CatalogSourcesAdd, CatalogSourcesCommand, CatalogSourcesUpdate,
+};
 #[cfg(feature = "crash-points")]
 pub(crate) use crash_points::{CrashPointsArgs, CrashPointsCommand};
 pub(crate) use events::EventsArgs;

@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
-use proximity_api::catalog::{CatalogEntry, CatalogList, CatalogQuery, CatalogSetting};
+use proximity_api::catalog::{
+    CatalogEntry, CatalogList, CatalogProblem, CatalogQuery, CatalogReload, CatalogSetting,
+    CatalogStats,
+};
 use proximity_api::error::ExitCode;
 use proximity_engine::catalog::{EntryProblem, lint_entries, schema};
 use serde::Serialize;
 
+use super::catalog_sources;
 use super::validate::counted;
 use crate::cli::{CatalogArgs, CatalogCommand};
 use crate::context::Context;
@@ -16,13 +20,23 @@ use crate::text::{details, memory, table};
 pub(crate) async fn run(context: &Context, args: CatalogArgs) -> Result<(), Failed> {
     match args.command {
         None => list_entries(context, CatalogQuery::default()).await,
-        Some(CatalogCommand::List { search, category }) => {
+        Some(CatalogCommand::List(args)) => {
             let query = CatalogQuery {
-                q: search,
-                category,
+                q: args.search,
+                category: args.category,
+                source: args.source,
             };
             list_entries(context, query).await
         }
+        Some(CatalogCommand::Stats) => {
+            let all = context.client()?.catalog(&CatalogQuery::default()).await?;
+            context.output.result(&all.stats, stats)
+        }
+        Some(CatalogCommand::Reload) => {
+            let read = context.client()?.reload_catalog().await?;
+            context.output.result(&read, reloaded)
+        }
+        Some(CatalogCommand::Sources(command)) => catalog_sources::run(context, command).await,
         Some(CatalogCommand::Show { entry: id }) => {
             let shown = context.client()?.catalog_entry(&id).await?;
             context.output.result(&shown, entry)
@@ -80,7 +94,7 @@ fn told(lint: &Lint) -> String {
 }
 
 fn list(list: &CatalogList) -> String {
-    table(
+    let mut text = table(
         ["APP", "VERSION", "CATEGORY", "SUMMARY"],
         list.entries.iter().map(|entry| {
             [
@@ -91,12 +105,51 @@ fn list(list: &CatalogList) -> String {
             ]
         }),
         "no entry matches",
-    )
+    );
+    text.push_str(&problems(&list.problems));
+    text
+}
+
+/// What is not in the catalog, with the reasons; nothing where all is right.
+pub(super) fn problems(problems: &[CatalogProblem]) -> String {
+    if problems.is_empty() {
+        return String::new();
+    }
+    let told = problems.iter().map(|one| {
+        let message = one.message.trim_end().replace('\n', "\n    ");
+        format!("\n  {}: {message}", one.place)
+    });
+    let told: String = told.collect();
+    // What is in it may come from a repository.
+    let told = told.replace(|c: char| c.is_control() && c != '\n', " ");
+    format!("\n\nleft out of the catalog:{told}")
+}
+
+fn stats(stats: &CatalogStats) -> String {
+    let mut rows = vec![
+        ("entries".to_owned(), stats.entries),
+        ("verified".to_owned(), stats.verified),
+        ("left out".to_owned(), stats.problems),
+    ];
+    let category = |(name, many): (&String, &usize)| (format!("category {name}"), *many);
+    rows.extend(stats.by_category.iter().map(category));
+    let place = |(name, many): (&String, &usize)| (format!("from {name}"), *many);
+    rows.extend(stats.by_source.iter().map(place));
+    let rows = rows.iter().map(|(name, many)| (name.as_str(), many.to_string()));
+    details(rows)
+}
+
+fn reloaded(read: &CatalogReload) -> String {
+    let verb = if read.stats.entries == 1 { "entry" } else { "entries" };
+    let mut text = format!("the catalog has {} {verb}", read.stats.entries);
+    text.push_str(&problems(&read.problems));
+    text
 }
 
 fn entry(entry: &CatalogEntry) -> String {
     let head = details([
         ("app", format!("{} {}", entry.id, entry.version)),
+        ("from", place(entry)),
         ("summary", entry.summary.clone()),
         ("category", entry.category.clone()),
         ("tags", entry.tags.join(", ")),
@@ -115,6 +168,15 @@ fn entry(entry: &CatalogEntry) -> String {
         "no settings",
     );
     format!("{head}\n\n{settings}")
+}
+
+/// Where it comes from.
+fn place(entry: &CatalogEntry) -> String {
+    let verified = if entry.verified { ", verified" } else { "" };
+    match &entry.commit {
+        Some(commit) => format!("{}, commit {commit}", entry.source),
+        None => format!("{}{verified}", entry.source),
+    }
 }
 
 /// The ports that nothing leads to.

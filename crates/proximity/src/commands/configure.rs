@@ -24,11 +24,13 @@ pub(crate) async fn run(context: &Context, args: ConfigureArgs) -> Result<(), Fa
             disk: args.disk,
         },
         settings: settings(args.settings, args.setting_files)?,
+        newest_entry: args.newest_entry,
         digest: args.digest,
         confirm: None,
     };
-    if body.resources == ResourceConfig::default() && body.settings.is_empty() {
-        let next = "give --memory, --cores, --disk, --set or --set-file";
+    let changes_settings = !body.settings.is_empty() || body.newest_entry;
+    if body.resources == ResourceConfig::default() && !changes_settings {
+        let next = "give --memory, --cores, --disk, --set, --set-file or --newest-entry";
         return Err(Failed::usage("nothing is to be changed", next));
     }
     if args.dry_run {

@@ -62,6 +62,7 @@ mod tests {
             class: "adopted".to_owned(),
             catalog_id: "postgres".to_owned(),
             catalog_version: "adopted".to_owned(),
+            newer_entry: None,
             status: "running".to_owned(),
             error: None,
             host: HostName {

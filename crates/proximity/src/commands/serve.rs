@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use proximity_domain::time::Clock;
 use proximity_engine::apply::Applier;
-use proximity_engine::catalog::Catalog;
+use proximity_engine::catalog::{Catalog, CatalogPlaces};
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
+use proximity_engine::entries::CatalogWatch;
 use proximity_engine::policy::Reverter;
 use proximity_engine::probe::HttpProbe;
 use proximity_engine::sources::{SourceLimits, Sources};
@@ -77,6 +78,9 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
         Arc::clone(&clock),
         metrics.clone(),
     )?;
+    if let Err(e) = engine.reload_catalog().await {
+        tracing::warn!(error = %e, "the catalog has nothing of repositories until it is read again");
+    }
     let (channels, rules) = channels::of(&settings.notify, store.installation())?;
     let parts = ServerParts {
         notices: engine.notices(channels, rules),
@@ -188,13 +192,12 @@ fn engine(
     clock: Arc<dyn Clock>,
     metrics: Metrics,
 ) -> Result<Engine, Failed> {
-    let catalog = Catalog::load(&settings.catalog_folders).map_err(|e| {
-        Failed::config(
-            "bad_catalog",
-            e.to_string(),
-            "correct the entries, or take their folder out of catalog_folders",
-        )
-    })?;
+    let places = CatalogPlaces {
+        folders: settings.catalog_folders.clone(),
+        leave_out: settings.catalog_leave_out.clone(),
+    };
+    // What is wrong in it is told once it is read with what was taken of repositories.
+    let catalog = Catalog::read(&places, &[]);
     let probe = HttpProbe::new().map_err(|e| {
         Failed::error(
             "internal",
@@ -224,6 +227,7 @@ fn engine(
             janitor_every: settings.janitor.every(),
             retention: settings.retention.kept(),
             tidy_every: settings.retention.every(),
+            catalog_watch: settings.catalog_watch,
             sources: SourceLimits {
                 folder: Some(settings.data_dir.join("sources")),
                 ..SourceLimits::default()
@@ -267,11 +271,16 @@ async fn look_beside_passes(engine: Engine, shutdown: CancellationToken) {
     );
 }
 
-/// What is wanted of apps: plans that are applied, and the sources that they come from.
+/// What is wanted of apps: plans that are applied, and the sources that they come from; and beside that the folders of the catalog, if
+/// they are to be looked at.
 async fn carry_out(engine: Engine, is_alone: bool, shutdown: CancellationToken) {
     let applier = Applier::new(engine.clone(), is_alone);
-    let sources = Sources::new(engine);
-    tokio::join!(applier.run(shutdown.clone()), sources.run(shutdown));
+    let sources = Sources::new(engine.clone());
+    tokio::join!(
+        applier.run(shutdown.clone()),
+        sources.run(shutdown.clone()),
+        CatalogWatch::new(engine).run(shutdown),
+    );
 }
 
 /// The API's certificate and key, if it has any.

@@ -23,6 +23,7 @@ pub(crate) fn human(app: &App) -> String {
         ),
         ("url", optional(&app.url)),
         ("app", format!("{} {}", app.catalog_id, app.catalog_version)),
+        ("newer entry", newer_entry(app)),
         ("class", app.class.clone()),
         ("container", container(app)),
         ("memory", memory(app.config.memory)),
@@ -53,6 +54,17 @@ pub(crate) fn human(app: &App) -> String {
         rows.push(("next step", error.problem.hint.clone()));
     }
     details(rows)
+}
+
+/// What the catalog has in place of what it is made from, with the way to get there.
+fn newer_entry(app: &App) -> String {
+    let told = |version: &String| {
+        format!(
+            "{version} is in the catalog; look with: proximity configure {} --newest-entry --dry-run",
+            app.hostname
+        )
+    };
+    app.newer_entry.as_ref().map(told).unwrap_or_default()
 }
 
 fn container(app: &App) -> String {

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use confique::Config;
 use proximity_domain::janitor::Limits;
+use proximity_domain::names::CatalogId;
 use proximity_domain::retention::{Keep, Retention};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,19 @@ pub(crate) struct Settings {
         parse_env = confique::env::parse::list_by_colon
     )]
     pub(crate) catalog_folders: Vec<PathBuf>,
+    /// Ids of entries of the program that are left out of the catalog, so that one of yours may have the id. Nothing else takes the place
+    /// of such an entry: what is meant by its id is for whoever configures the server to say, and for no repository. In the environment
+    /// separated by commas.
+    #[config(
+        default = [],
+        env = "PROXIMITY_CATALOG_LEAVE_OUT",
+        parse_env = confique::env::parse::list_by_comma
+    )]
+    pub(crate) catalog_leave_out: Vec<CatalogId>,
+    /// Look at the folders once a minute, and read the catalog again when a file of them was changed. Without it they are read at the start
+    /// and by `proximity catalog reload`.
+    #[config(default = false, env = "PROXIMITY_CATALOG_WATCH")]
+    pub(crate) catalog_watch: bool,
     /// The database.
     #[config(nested)]
     pub(crate) database: Database,

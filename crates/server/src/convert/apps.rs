@@ -23,6 +23,7 @@ pub(crate) fn app(record: AppRecord, host_label: &str, guests: &[RecordedGuest])
         class: record.class.label().to_owned(),
         catalog_id: record.catalog_id.into(),
         catalog_version: record.catalog_version,
+        newer_entry: None,
         status: record.status.label().label().to_owned(),
         error: error(&record.status),
         host: HostName {

@@ -1,10 +1,17 @@
 //! Entries of the catalog.
 
-use proximity_api::catalog::{CatalogEntry, CatalogPort, CatalogSetting, ShownWhen};
-use proximity_engine::catalog::{self, Check, Setting, SettingKind};
+use proximity_api::catalog::{
+    CatalogEntry, CatalogPort, CatalogProblem, CatalogSetting, CatalogStats, ShownWhen,
+};
+use proximity_engine::catalog::{self, Check, EntryOrigin, Offered, Setting, SettingKind};
 
 /// An entry as people choose from it.
-pub(crate) fn catalog_entry(entry: &catalog::CatalogEntry) -> CatalogEntry {
+pub(crate) fn catalog_entry(offered: &Offered) -> CatalogEntry {
+    let entry = &offered.entry;
+    let commit = match &offered.origin {
+        EntryOrigin::Source { commit, .. } => Some(commit.as_str().to_owned()),
+        EntryOrigin::Shipped | EntryOrigin::Folder(_) => None,
+    };
     CatalogEntry {
         id: entry.id.to_string(),
         name: entry.name.clone(),
@@ -24,8 +31,32 @@ pub(crate) fn catalog_entry(entry: &catalog::CatalogEntry) -> CatalogEntry {
         os_template: entry.os_template.to_string(),
         health: health(&entry.health.check),
         ports: entry.ports.iter().map(port).collect(),
+        source: offered.origin.label(),
+        commit,
+        revision: offered.revision.hash.clone(),
+        verified: offered.is_verified(),
         settings: entry.settings.iter().map(setting).collect(),
     }
+}
+
+/// Counts over a catalog.
+pub(crate) fn catalog_stats(stats: catalog::CatalogStats) -> CatalogStats {
+    CatalogStats {
+        entries: stats.entries,
+        by_category: stats.categories,
+        by_source: stats.origins,
+        verified: stats.verified,
+        problems: stats.problems,
+    }
+}
+
+/// What is not in a catalog.
+pub(crate) fn catalog_problems(problems: &[catalog::CatalogProblem]) -> Vec<CatalogProblem> {
+    let problems = problems.iter().map(|one| CatalogProblem {
+        place: one.place.clone(),
+        message: one.message.clone(),
+    });
+    problems.collect()
 }
 
 fn health(check: &Check) -> String {
@@ -106,8 +137,10 @@ mod tests {
     #[test]
     fn what_is_shown_of_an_entry_is_what_its_file_says() {
         let catalog = Catalog::load(&[]).unwrap();
-        let nginx = catalog.get(&"nginx".parse().unwrap()).unwrap();
+        let nginx = catalog.offered(&"nginx".parse().unwrap()).unwrap();
         let shown = catalog_entry(nginx);
+        assert_eq!((shown.source.as_str(), shown.verified), ("shipped", true));
+        assert_eq!((shown.revision.len(), shown.commit), (64, None));
         assert_eq!(
             shown.health,
             "GET / on port 8080 has status 200 and its marker"

@@ -6,7 +6,7 @@ use proximity_domain::operation::OperationKind;
 use proximity_domain::preflight::{Verdict, What};
 use proximity_domain::saga::StepState;
 use proximity_domain::source::{SourcePolicy, SourceState};
-use proximity_engine::commands::Level;
+use proximity_engine::commands::{EntryFate, Level};
 
 use super::*;
 
@@ -136,6 +136,7 @@ fn the_words_of_the_document_are_the_domains() {
         words("SourceState"),
         SourceState::ALL.map(SourceState::label)
     );
+    assert_eq!(words("EntryFate"), EntryFate::ALL.map(EntryFate::label));
     assert_eq!(words("PreflightSubject"), What::ALL.map(What::label));
     assert_eq!(
         words("PreflightVerdict"),

@@ -70,7 +70,11 @@ pub(crate) async fn list(
     let app = |record: AppRecord| {
         let label = labels.get(&record.host).map_or("", String::as_str);
         let guests = guests.get(&record.id).map_or(&[][..], Vec::as_slice);
-        convert::app(record, label, guests)
+        let newer_entry = newer_entry(&state, &record);
+        App {
+            newer_entry,
+            ..convert::app(record, label, guests)
+        }
     };
     let apps = records.into_iter().map(app).collect();
     Ok(Json(AppList { apps, total, next }))
@@ -241,7 +245,15 @@ pub(crate) async fn show(
     caller.require(Scope::Read)?;
     let reader = state.reader();
     let record = lookup::app(&reader, &caller, &name).await?;
-    shown(&reader, record).await.map(Json)
+    let newer_entry = newer_entry(&state, &record);
+    let app = shown(&reader, record).await?;
+    Ok(Json(App { newer_entry, ..app }))
+}
+
+/// The version that the catalog has in place of what an app was made from.
+fn newer_entry(state: &AppState, record: &AppRecord) -> Option<String> {
+    let offered = state.engine().newer_entry(record)?;
+    Some(offered.entry.version.clone())
 }
 
 pub(crate) async fn shown(reader: &Reader, record: AppRecord) -> Result<App, Refusal> {

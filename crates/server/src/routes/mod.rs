@@ -7,6 +7,7 @@ pub(crate) mod apps;
 pub(crate) mod archive;
 pub(crate) mod audit;
 pub(crate) mod catalog;
+pub(crate) mod catalog_sources;
 pub(crate) mod certificate;
 pub(crate) mod doctor;
 pub(crate) mod events;

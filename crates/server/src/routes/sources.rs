@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 use proximity_api::plans::Plan;
+use proximity_api::secret::Secret;
 use proximity_api::sources::{AddSource, AddedSource, Source, SourceList};
 use proximity_domain::names::SourceName;
 use proximity_domain::source::SourcePolicy;
@@ -46,7 +47,11 @@ pub(crate) async fn add(
     }
     let request = commands::AddSource {
         policy,
-        credential: credential(&body)?,
+        credential: credential(
+            body.token.as_ref(),
+            body.ssh_key.as_ref(),
+            body.known_hosts.as_deref(),
+        )?,
         name: body.name,
         url: body.url,
         branch: body.branch,
@@ -217,14 +222,19 @@ fn policy(label: Option<&str>) -> Result<SourcePolicy, Refusal> {
     }
 }
 
-fn credential(body: &AddSource) -> Result<Option<SourceCredential>, Refusal> {
+/// What a repository is read with.
+pub(super) fn credential(
+    token: Option<&Secret>,
+    ssh_key: Option<&Secret>,
+    known_hosts: Option<&str>,
+) -> Result<Option<SourceCredential>, Refusal> {
     let refused = |field, why: &str| Err(invalid(field, why.to_owned()));
-    match (&body.token, &body.ssh_key, &body.known_hosts) {
+    match (token, ssh_key, known_hosts) {
         (None, None, None) => Ok(None),
         (Some(token), None, None) => Ok(Some(SourceCredential::Token(token.clone().into_inner()))),
         (None, Some(key), Some(known_hosts)) => Ok(Some(SourceCredential::SshKey {
             key: key.clone().into_inner(),
-            known_hosts: known_hosts.clone(),
+            known_hosts: known_hosts.to_owned(),
         })),
         (Some(_), _, _) => refused("token", "a source has a token or a key"),
         (None, Some(_), None) => refused("known_hosts", "a key is sent to a known host alone"),
@@ -232,6 +242,6 @@ fn credential(body: &AddSource) -> Result<Option<SourceCredential>, Refusal> {
     }
 }
 
-fn named(name: &str) -> Result<SourceName, Refusal> {
+pub(super) fn named(name: &str) -> Result<SourceName, Refusal> {
     name.parse().map_err(|e| invalid("source", format!("{e}")))
 }

@@ -92,6 +92,7 @@ fn request(body: UpdateApp, key: Option<RequestKey>) -> Result<commands::UpdateA
             disk_gib: body.resources.disk,
         },
         settings: body.settings,
+        newest_entry: body.newest_entry,
         digest: body.digest,
         confirm: body.confirm,
         key,

@@ -89,7 +89,7 @@ impl Engine {
     ) -> Result<Vec<Wanted>, EngineError> {
         let hosts = self.store().hosts().await?;
         let (all, order) = (documents.manifests(), documents.order());
-        want::wanted(self.catalog(), &hosts, &all, &order)
+        want::wanted(&self.catalog(), &hosts, &all, &order)
     }
 
     /// Plans, and keeps the plan, unless it is a passing one.
@@ -138,7 +138,7 @@ impl Engine {
             return Err(EngineError::NoHost);
         }
         let (documents, order) = (&request.documents, &request.order);
-        let wanted = want::wanted(self.catalog(), &hosts, documents, order)?;
+        let wanted = want::wanted(&self.catalog(), &hosts, documents, order)?;
         let mut view = see::View::of(self, &hosts, &wanted, &request, deadline).await?;
         let mut decided = decide(&wanted, &view.state, request.prune);
         if !decided.doubts.is_empty() {

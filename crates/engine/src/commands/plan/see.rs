@@ -367,7 +367,7 @@ async fn said(
     let newest = newest.filter(|one| names.contains(&one.name));
     let said = newest.filter_map(|one| match (one.app, &one.spec) {
         (Some(app), Some(DesiredSpec::App(spec))) => {
-            Some((app, want::resources(engine.catalog(), spec)?))
+            Some((app, want::resources(&engine.catalog(), spec)?))
         }
         (_, Some(DesiredSpec::App(_) | DesiredSpec::AdoptedApp(_)) | None) => None,
     });

@@ -9,7 +9,7 @@ use proximity_store::records::LogLevel;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
-use super::health_check::{recipe, recipe_with, settings_on_record};
+use super::health_check::{recipe, recipe_of, settings_on_record};
 use super::install::carry_out_again;
 use super::set_limits::unreadable;
 use crate::catalog::ResolvedRecipe;
@@ -21,7 +21,7 @@ pub(crate) struct ApplySettings;
 #[async_trait]
 impl StepAction for ApplySettings {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
-        if UpdateInput::of(cx)?.settings.is_empty() {
+        if !UpdateInput::of(cx)?.works_inside() {
             return Ok(Done::nothing());
         }
         let (wanted, before) = (wanted_recipe(cx).await?, recipe(cx).await?);
@@ -69,7 +69,9 @@ pub(crate) async fn wanted_recipe(cx: &Cx) -> StepResult<ResolvedRecipe> {
         serde_json::from_str(sealed.expose_secret()).map_err(|_| unreadable("the new settings"))?;
     let mut settings = settings_on_record(cx).await?;
     settings.extend(asked);
-    recipe_with(cx, &settings)
+    let entry = UpdateInput::of(cx)?.entry.map(|entry| entry.hash);
+    let entry = entry.or_else(|| cx.app.entry_hash.clone());
+    recipe_of(cx, entry.as_deref(), &settings).await
 }
 
 fn stopped() -> StepError {

@@ -201,7 +201,8 @@ async fn page(cx: &Cx, target: SocketAddr, check: &HttpCheck, timeout_ms: u64) -
 
 /// The app's recipe with its settings filled in.
 pub(crate) async fn recipe(cx: &Cx) -> StepResult<ResolvedRecipe> {
-    recipe_with(cx, &settings_on_record(cx).await?)
+    let settings = settings_on_record(cx).await?;
+    recipe_of(cx, cx.app.entry_hash.as_deref(), &settings).await
 }
 
 /// The app's settings as they are on record, secrets too, by their `env`.
@@ -211,15 +212,23 @@ pub(crate) async fn settings_on_record(cx: &Cx) -> StepResult<BTreeMap<String, V
         .map_err(|_| unusable("the app's settings cannot be read".to_owned()))
 }
 
-/// The app's recipe with these settings.
-pub(crate) fn recipe_with(
+/// The recipe that this text of the app's entry comes to with these settings.
+pub(crate) async fn recipe_of(
     cx: &Cx,
+    entry: Option<&str>,
     settings: &BTreeMap<String, Value>,
 ) -> StepResult<ResolvedRecipe> {
-    let entry = cx.engine.catalog().get(&cx.app.catalog_id);
+    let is_own = entry == cx.app.entry_hash.as_deref();
+    let entry = cx.engine.entry_by(&cx.app.catalog_id, entry).await?;
     let gone = || unusable(format!("the catalog has no {} any more", cx.app.catalog_id));
     let entry = entry.ok_or_else(gone)?;
-    entry.resolve(settings).map_err(|e| unusable(e.to_string()))
+    let mut settings = settings.clone();
+    // What it is moved to need not have all the settings of before.
+    if !is_own {
+        entry.forget_unknown(&mut settings);
+    }
+    let recipe = entry.resolve(&settings);
+    recipe.map_err(|e| unusable(e.to_string()))
 }
 
 fn unusable(message: String) -> StepError {

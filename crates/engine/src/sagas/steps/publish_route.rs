@@ -107,7 +107,7 @@ async fn publish_at(cx: &Cx, guest: &NativeGuest, address: Option<IpAddr>) -> St
         }
     }
     let gateway = SocketAddr::new(cx.limits().gateway_address, ports.public);
-    let entry = cx.engine.catalog().get(&cx.app.catalog_id);
+    let entry = cx.engine.entry_of(&cx.app).await?;
     let spoken = entry.map_or(Protocol::Http, |entry| entry.protocol);
     fetch_through(cx, spoken, target, gateway).await?;
     let place = format!("{}:{}", cx.limits().public_host, ports.public);

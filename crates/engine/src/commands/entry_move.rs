@@ -1,0 +1,95 @@
+//! Moving an app to what the catalog has by now in place of the entry that it was made from. It is part of a change in place.
+
+use std::sync::Arc;
+
+use proximity_domain::create::Refusal;
+use proximity_store::records::AppRecord;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::update_app::FieldChange;
+use crate::catalog::{CatalogEntry, Offered};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// Digits of what stands for a text that people read.
+const DIGITS: usize = 12;
+
+/// An entry that an app is moved to. Its text is kept.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct EntryInput {
+    /// Stands for what it says.
+    pub(crate) hash: String,
+    /// Its version.
+    pub(crate) version: String,
+}
+
+impl Engine {
+    /// The entry by which the app is changed: the one that it was made from, or, where it is to be moved and there is another one, that of
+    /// the catalog, which is given once more then.
+    pub(super) async fn entry_for(
+        &self,
+        app: &AppRecord,
+        newest: bool,
+    ) -> Result<(Arc<CatalogEntry>, Option<Arc<Offered>>), EngineError> {
+        let own = self.entry_of(app).await?;
+        if newest && let Some(offered) = self.newer_entry(app) {
+            may_move(app, own.as_deref(), &offered.entry)?;
+            return Ok((Arc::clone(&offered.entry), Some(offered)));
+        }
+        let unknown = || Refusal::UnknownCatalogId(app.catalog_id.clone());
+        Ok((own.ok_or_else(unknown)?, None))
+    }
+
+    /// Keeps the text of what an app is moved to, before anything of the move is on record.
+    pub(super) async fn kept_for_move(
+        &self,
+        moves_to: Option<&Offered>,
+    ) -> Result<Option<EntryInput>, EngineError> {
+        let Some(offered) = moves_to else {
+            return Ok(None);
+        };
+        let (store, revision) = (self.store(), &offered.revision);
+        store.keep_entry_revision(revision, self.now()).await?;
+        Ok(Some(EntryInput {
+            hash: revision.hash.clone(),
+            version: offered.entry.version.clone(),
+        }))
+    }
+}
+
+/// What is decided when a container is made is not changed in place.
+fn may_move(
+    app: &AppRecord,
+    own: Option<&CatalogEntry>,
+    to: &CatalogEntry,
+) -> Result<(), EngineError> {
+    let what = if to.port != app.guest_port {
+        format!("listens on port {} instead of {}", to.port, app.guest_port)
+    } else if own.is_some_and(|own| own.os_template != to.os_template) {
+        format!("is installed on {}", to.os_template)
+    } else {
+        return Ok(());
+    };
+    Err(EngineError::NotUpdated {
+        code: "needs_replacement",
+        message: format!(
+            "version {} of {} {what}: {} is not moved to it in place",
+            to.version, to.id, app.hostname
+        ),
+    })
+}
+
+/// What a move is, as a difference.
+pub(super) fn difference(app: &AppRecord, to: &Offered) -> FieldChange {
+    let shown = |version: &str, hash: &str| {
+        let hash = hash.get(..DIGITS).unwrap_or(hash);
+        format!("{version} ({hash})")
+    };
+    let from = app.entry_hash.as_deref();
+    FieldChange {
+        path: "entry".to_owned(),
+        from: json!(from.map(|hash| shown(&app.catalog_version, hash))),
+        to: json!(shown(&to.entry.version, &to.revision.hash)),
+    }
+}
