@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use proximity_store::entry_sources::TakenFile;
+
 use super::*;
 use crate::catalog::{Check, HttpCheck, Protocol, ResolvedRecipe, Step};
 
@@ -246,4 +248,130 @@ fn what_is_not_there_and_what_is_no_entry_is_told() {
     let linted = lint_entries(&paths);
     assert_eq!(codes(&linted), [Code::Unreadable; 3]);
     assert_eq!(linted.files, 2);
+}
+
+#[test]
+fn what_is_wrong_is_left_out_with_its_reason_and_the_rest_is_there() {
+    let one = folder_with("torch", "id: beacon", "id: beacon");
+    let other = folder_with("beacon", "port: 8080", "port: 0");
+    let nowhere = one.path().join("nowhere");
+    let places = CatalogPlaces {
+        folders: vec![
+            fixtures(),
+            one.path().to_owned(),
+            other.path().to_owned(),
+            nowhere.clone(),
+        ],
+        leave_out: vec!["no-such".parse().unwrap()],
+    };
+    let catalog = Catalog::read(&places, &[]);
+    let ids: Vec<&str> = catalog.entries().map(|entry| entry.id.as_str()).collect();
+    assert_eq!(ids, ["beacon", "nginx"]);
+    let told: Vec<&str> = catalog
+        .problems()
+        .iter()
+        .map(|one| one.place.as_str())
+        .collect();
+    let file = |folder: &tempfile::TempDir, id: &str| {
+        let file = folder.path().join(id).join("app.yaml");
+        file.display().to_string()
+    };
+    let expected = [
+        "catalog_leave_out".to_owned(),
+        file(&one, "torch"),
+        file(&other, "beacon"),
+        nowhere.display().to_string(),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(catalog.stats().problems, 4);
+    assert_eq!(*catalog.places(), places);
+}
+
+#[test]
+fn the_place_of_a_shipped_entry_is_taken_only_where_that_is_left_out() {
+    let shadow = folder_with("nginx", "id: beacon", "id: nginx");
+    let read = |leave_out: Vec<CatalogId>| {
+        let places = CatalogPlaces {
+            folders: vec![shadow.path().to_owned()],
+            leave_out,
+        };
+        Catalog::read(&places, &[])
+    };
+    let id: CatalogId = "nginx".parse().unwrap();
+    let kept = read(Vec::new());
+    let offered = kept.offered(&id).unwrap();
+    assert!(offered.origin == EntryOrigin::Shipped && offered.is_verified());
+    let problem = &kept.problems()[0];
+    assert!(problem.message.contains("catalog_leave_out"), "{problem}");
+    assert!(problem.message.contains("catalog/nginx/app.yaml"));
+    let replaced = read(vec![id.clone()]);
+    let offered = replaced.offered(&id).unwrap();
+    let origin = EntryOrigin::Folder(shadow.path().to_owned());
+    assert_eq!((&offered.origin, offered.is_verified()), (&origin, false));
+    assert!(replaced.problems().is_empty());
+}
+
+fn taken(source: &str, path: &str, text: &str) -> TakenEntries {
+    TakenEntries {
+        source: source.parse().unwrap(),
+        commit: "a".repeat(40).parse().unwrap(),
+        files: vec![TakenFile {
+            path: path.to_owned(),
+            revision: revision_of(text),
+        }],
+    }
+}
+
+#[test]
+fn what_was_taken_comes_last_and_both_places_of_an_id_are_named() {
+    let text = std::fs::read_to_string(fixtures().join("beacon/app.yaml")).unwrap();
+    let lamp = text.replace("id: beacon", "id: lamp");
+    let places = CatalogPlaces {
+        folders: vec![fixtures()],
+        leave_out: Vec::new(),
+    };
+    let all = [
+        taken("a", "apps/lamp/app.yaml", &lamp),
+        taken("b", "lamp/app.yaml", &lamp),
+        taken("c", "apps/beacon/app.yaml", &text),
+        taken("d", "apps/torch/app.yaml", &lamp),
+    ];
+    let catalog = Catalog::read(&places, &all);
+    let lamp = catalog.offered(&"lamp".parse().unwrap()).unwrap();
+    assert_eq!(lamp.origin.label(), "source:a");
+    let told: Vec<String> = catalog.problems().iter().map(ToString::to_string).collect();
+    let commit = "a".repeat(12);
+    assert_eq!(
+        told[0],
+        format!("b@{commit}:lamp/app.yaml: there is another lamp in a@{commit}:apps/lamp/app.yaml")
+    );
+    assert!(told[1].starts_with(&format!("c@{commit}:apps/beacon/app.yaml")));
+    assert!(told[2].contains("the folder is called torch"), "{told:?}");
+    assert_eq!(told.len(), 3);
+}
+
+#[test]
+fn a_search_has_what_fits_best_first_and_is_the_same_each_time() {
+    let text = std::fs::read_to_string(fixtures().join("beacon/app.yaml")).unwrap();
+    let entry = |id: &str, summary: &str| {
+        let text = text.replace("id: beacon", &format!("id: {id}"));
+        let text = text.replace("name: Beacon", &format!("name: {id}"));
+        let text = text.replace("A page that needs nothing but busybox", summary);
+        taken(id, &format!("{id}/app.yaml"), &text)
+    };
+    let all = [
+        entry("b-lamp", "Shines"),
+        entry("lamp", "Shines"),
+        entry("a-lamp", "Shines"),
+        entry("torch", "Shines like a lamp"),
+    ];
+    let catalog = Catalog::read(&CatalogPlaces::default(), &all);
+    let found = |text: &str| -> Vec<String> {
+        let found = catalog.search(text).into_iter();
+        found.map(|one| one.entry.id.to_string()).collect()
+    };
+    assert_eq!(found("lamp"), ["lamp", "a-lamp", "b-lamp", "torch"]);
+    assert_eq!(found("LAMP shines like"), ["torch"]);
+    assert_eq!(found("nowhere"), [""; 0]);
+    assert_eq!(found("").len(), 5);
 }

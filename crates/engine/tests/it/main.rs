@@ -8,6 +8,7 @@ mod cancels;
 mod destroys;
 mod doctor;
 mod entries;
+mod entry_sources;
 mod export;
 mod failures;
 mod fetches;

@@ -3,7 +3,7 @@
 
 mod held;
 mod hostile;
-mod repository;
+pub(crate) mod repository;
 mod ways;
 
 use proximity_domain::event::EventKind;
