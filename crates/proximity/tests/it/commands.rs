@@ -1,5 +1,7 @@
 //! The binary from outside: a server and a gateway without a cluster, and the commands against them.
 
+mod catalog;
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -3,6 +3,7 @@
 mod adopted;
 pub(crate) mod applies;
 mod audit;
+mod catalog;
 mod export;
 mod observed;
 mod plans;
@@ -39,8 +40,9 @@ fn action(action: &str) -> String {
 
 /// Needs a PVE behind HTTPS, a node's SSH or a repository, which the world in this process is not; figure R25 has the first, and the
 /// engine's tests of hosts and of sources have all.
-const ELSEWHERE: [&str; 10] = [
+const ELSEWHERE: [&str; 12] = [
     "add_host",
+    "diff_catalog_source",
     "init_host",
     "install_helper",
     "plan_init",
@@ -49,6 +51,7 @@ const ELSEWHERE: [&str; 10] = [
     "probe_host",
     "remove_helper",
     "set_host_ssh",
+    "take_catalog_source",
     "uninit_host",
 ];
 
@@ -97,6 +100,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     applies::rejected(&live).await;
     rollback::planned(&live).await;
     sources::sourced(&live).await;
+    catalog::read(&live).await;
     updates::updated(&live).await;
     decisions(&mut live, &id).await;
     places(&live).await;
@@ -498,6 +502,10 @@ fn body_for(method: &str, path: &str) -> String {
         "/api/rollback" => r#"{"time":"2026-01-01T00:00:00Z"}"#.to_owned(),
         "/api/applies" if method == "POST" => r#"{"plan_id":"x"}"#.to_owned(),
         "/api/sources" if method == "POST" => r#"{"name":"x","url":"https://x/y"}"#.to_owned(),
+        "/api/catalog-sources" if method == "POST" => {
+            r#"{"name":"x","url":"https://x/y"}"#.to_owned()
+        }
+        "/api/catalog-sources/x/take" => r#"{"commit":"x"}"#.to_owned(),
         "/api/secrets/x" if method == "PUT" => r#"{"value":"x"}"#.to_owned(),
         "/api/apps/adopt" => r#"{"vmid":150}"#.to_owned(),
         "/api/apps/adopt/batch" => r#"{"containers":[{"vmid":150}]}"#.to_owned(),
@@ -547,7 +555,12 @@ async fn who_may_not_is_refused_on_every_operation() {
             let answer = live.send_as(Some("reader"), &method, &path, &body).await;
             let refused = answer.status == 403;
             // What no app has is everybody's, and shown to those alone who may see it all.
-            let shared = ["/api/resources", "/api/secrets", "/api/sources"];
+            let shared = [
+                "/api/resources",
+                "/api/secrets",
+                "/api/sources",
+                "/api/catalog-sources",
+            ];
             let everybodys =
                 path == "/api/apps/discover" || shared.iter().any(|start| path.starts_with(start));
             let is_plan = path.starts_with("/api/plans") && !path.ends_with("/reject");
