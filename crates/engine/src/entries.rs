@@ -85,7 +85,9 @@ impl Engine {
         let read = Arc::new(read);
         self.inner.entries.replace(Arc::clone(&read));
         for problem in read.problems() {
-            tracing::warn!(place = %problem.place, message = %problem.message, "left out of the catalog");
+            // What is in it may come from a repository.
+            let why = problem.message.lines().next().unwrap_or_default();
+            tracing::warn!(place = ?problem.place, ?why, "left out of the catalog");
         }
         tracing::info!(
             entries = read.entries().count(),

@@ -141,7 +141,10 @@ fn is_entry(path: &str, under: Option<&str>) -> bool {
         None => Some(path),
     };
     let parts = below.and_then(|below| below.split_once('/'));
-    parts.is_some_and(|(folder, file)| !folder.starts_with('.') && file == FILE_NAME)
+    parts.is_some_and(|(folder, file)| {
+        let is_shown = !folder.starts_with('.') && !folder.contains(char::is_control);
+        is_shown && file == FILE_NAME
+    })
 }
 
 fn is_documents(path: &str) -> bool {

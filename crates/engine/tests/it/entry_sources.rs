@@ -29,9 +29,10 @@ fn entry(id: &str) -> String {
     text.replace("id: beacon", &format!("id: {id}"))
 }
 
-/// What it became: another version, another page.
+/// What it became: another version, another page, and another word by which that is known.
 fn newer(id: &str) -> String {
     let text = entry(id).replace("version: 1.0.0", "version: 2.0.0");
+    let text = text.replace("proximity-app-beacon", "proximity-app-newer");
     text.replace(
         "<p>{{ settings.greeting }}</p>",
         "<b>{{ settings.greeting }}</b>",
@@ -233,7 +234,12 @@ async fn an_app_goes_on_with_what_it_was_made_from_until_it_is_moved() {
     };
     assert_eq!(lamp.fate, EntryFate::Changed);
     let paths: Vec<&str> = lamp.changes.iter().map(|one| one.path.as_str()).collect();
-    assert_eq!(paths, ["install[0].file.content", "version"]);
+    let expected = [
+        "health.http.body_contains",
+        "install[0].file.content",
+        "version",
+    ];
+    assert_eq!(paths, expected);
     assert_eq!(stand.newer(&app), None, "looking takes nothing");
     stand.take("team", &second).await.unwrap();
     assert_eq!(stand.newer(&app).as_deref(), Some("2.0.0"));

@@ -10,9 +10,11 @@ use proximity_store::effects::Effects;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+use super::apply_settings::wanted_recipe;
 use super::guest_session::{GuestSession, last_lines};
 use super::wait_network::address_of;
 use crate::catalog::{Check, ExecCheck, HealthCheck, HttpCheck, ResolvedRecipe};
+use crate::commands::UpdateInput;
 use crate::mask::Masker;
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
 
@@ -21,40 +23,44 @@ pub(crate) struct CheckHealth;
 #[async_trait]
 impl StepAction for CheckHealth {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
-        let recipe = recipe(cx).await?;
-        let guest = cx.must_have_guest().await?;
-        let health = &recipe.health;
-        let clock = &cx.engine.inner.parts.clock;
-        let counts_from = clock.monotonic().plus_ms(health.start_period_ms);
-        let mut last = "it was never asked".to_owned();
-        let (mut tries, mut failed) = (0_u32, 0_u32);
-        while failed < health.attempts {
-            tries += 1;
-            match try_once(cx, &guest, &recipe).await? {
-                Some(Verdict::Healthy { status }) => {
-                    let mut output = json!({ "attempts": tries });
-                    if let Some(status) = status {
-                        output["http_status"] = json!(status);
-                    }
-                    return Ok(Done {
-                        output: output.into(),
-                        effects: Effects::default(),
-                    });
-                }
-                Some(Verdict::Not(why)) => last = why,
-                None => {}
-            }
-            if clock.monotonic() >= counts_from {
-                failed += 1;
-            }
-            cx.pause_ms(health.interval_ms).await;
-        }
-        Err(StepError::Failed(Failure::new(
-            "health_failed",
-            format!("{} did not become healthy: {last}", cx.app.hostname),
-            "look at the app's log in its container; retry deploys it anew",
-        )))
+        becomes_healthy(cx, &recipe(cx).await?).await
     }
+}
+
+/// Asks until the app works as this recipe says, or has failed too often.
+async fn becomes_healthy(cx: &Cx, recipe: &ResolvedRecipe) -> StepResult<Done> {
+    let guest = cx.must_have_guest().await?;
+    let health = &recipe.health;
+    let clock = &cx.engine.inner.parts.clock;
+    let counts_from = clock.monotonic().plus_ms(health.start_period_ms);
+    let mut last = "it was never asked".to_owned();
+    let (mut tries, mut failed) = (0_u32, 0_u32);
+    while failed < health.attempts {
+        tries += 1;
+        match try_once(cx, &guest, recipe).await? {
+            Some(Verdict::Healthy { status }) => {
+                let mut output = json!({ "attempts": tries });
+                if let Some(status) = status {
+                    output["http_status"] = json!(status);
+                }
+                return Ok(Done {
+                    output: output.into(),
+                    effects: Effects::default(),
+                });
+            }
+            Some(Verdict::Not(why)) => last = why,
+            None => {}
+        }
+        if clock.monotonic() >= counts_from {
+            failed += 1;
+        }
+        cx.pause_ms(health.interval_ms).await;
+    }
+    Err(StepError::Failed(Failure::new(
+        "health_failed",
+        format!("{} did not become healthy: {last}", cx.app.hostname),
+        "look at the app's log in its container; retry deploys it anew",
+    )))
 }
 
 /// One try; `None` where there is nobody to ask yet.
@@ -106,7 +112,7 @@ pub(crate) struct CheckIfRunning;
 
 #[async_trait]
 impl StepAction for CheckIfRunning {
-    async fn act(&self, cx: &Cx, intent: &Value) -> StepResult<Done> {
+    async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         let guest = cx.must_have_guest().await?;
         if !has_sent(cx).await? {
             return Ok(Done::nothing());
@@ -116,7 +122,12 @@ impl StepAction for CheckIfRunning {
         if !cx.is_running(&guest).await? {
             return Ok(Done::nothing());
         }
-        match CheckHealth.act(cx, intent).await {
+        // What it is moved to says by itself how it is known to work.
+        let recipe = match UpdateInput::of(cx)?.entry {
+            Some(_) => wanted_recipe(cx).await?,
+            None => recipe(cx).await?,
+        };
+        match becomes_healthy(cx, &recipe).await {
             Err(StepError::Failed(failure)) if failure.code == "health_failed" => {
                 Err(StepError::Failed(Failure {
                     hint: "what was changed is put back, but for a disk that has grown; look at the app's log in its container, then ask for something else"
