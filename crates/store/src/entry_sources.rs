@@ -414,10 +414,7 @@ fn revision(row: &Row) -> Result<EntryRevision, StoreError> {
 }
 
 /// Whether a repository may come beside these.
-pub(crate) fn may_add(
-    there: &[EntrySourceRecord],
-    new: &NewEntrySource,
-) -> Result<(), StoreError> {
+pub(crate) fn may_add(there: &[EntrySourceRecord], new: &NewEntrySource) -> Result<(), StoreError> {
     if there.iter().any(|one| one.name == new.name) {
         let id = new.name.to_string();
         return Err(StoreError::Exists { what: "source", id });

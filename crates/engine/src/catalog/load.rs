@@ -189,10 +189,7 @@ fn shipped_file(id: &CatalogId) -> String {
     format!("catalog/{id}/{FILE_NAME}")
 }
 
-fn unite(
-    found: Vec<Found>,
-    errors: &mut Vec<CatalogError>,
-) -> BTreeMap<CatalogId, Arc<Offered>> {
+fn unite(found: Vec<Found>, errors: &mut Vec<CatalogError>) -> BTreeMap<CatalogId, Arc<Offered>> {
     let mut files: BTreeMap<CatalogId, (String, bool)> = BTreeMap::new();
     let mut entries = BTreeMap::new();
     for Found { file, offered } in found {

@@ -342,8 +342,7 @@ fn what_was_taken_comes_last_and_both_places_of_an_id_are_named() {
     let told: Vec<String> = catalog.problems().iter().map(ToString::to_string).collect();
     let commit = "a".repeat(12);
     let twice = "there is another lamp in";
-    let expected =
-        format!("b@{commit}:lamp/app.yaml: {twice} a@{commit}:apps/lamp/app.yaml");
+    let expected = format!("b@{commit}:lamp/app.yaml: {twice} a@{commit}:apps/lamp/app.yaml");
     assert!(told[0].contains("the folder is called torch"), "{told:?}");
     assert_eq!(told[1], expected);
     assert!(told[2].starts_with(&format!("c@{commit}:apps/beacon/app.yaml")));

@@ -135,13 +135,17 @@ fn stats(stats: &CatalogStats) -> String {
     rows.extend(stats.by_category.iter().map(category));
     let place = |(name, many): (&String, &usize)| (format!("from {name}"), *many);
     rows.extend(stats.by_source.iter().map(place));
-    let rows = rows.iter().map(|(name, many)| (name.as_str(), many.to_string()));
+    let rows = rows
+        .iter()
+        .map(|(name, many)| (name.as_str(), many.to_string()));
     details(rows)
 }
 
 fn reloaded(read: &CatalogReload) -> String {
-    let verb = if read.stats.entries == 1 { "entry" } else { "entries" };
-    let mut text = format!("the catalog has {} {verb}", read.stats.entries);
+    let mut text = match read.stats.entries {
+        1 => "the catalog has 1 entry".to_owned(),
+        many => format!("the catalog has {many} entries"),
+    };
     text.push_str(&problems(&read.problems));
     text
 }

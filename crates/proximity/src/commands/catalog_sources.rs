@@ -142,7 +142,9 @@ fn short(commit: Option<&str>) -> String {
 fn diff_human(diff: &CatalogDiff) -> String {
     let (before, now) = (diff.source.commit.as_deref(), diff.commit.as_str());
     let mut text = match before {
-        Some(before) if before == now => format!("{}: commit {}", diff.source.name, short(Some(now))),
+        Some(before) if before == now => {
+            format!("{}: commit {}", diff.source.name, short(Some(now)))
+        }
         _ => format!(
             "{}: commit {} -> {}",
             diff.source.name,
@@ -157,10 +159,7 @@ fn diff_human(diff: &CatalogDiff) -> String {
         text.push_str(&entry_human(entry));
     }
     if diff.same > 0 {
-        text.push_str(&format!(
-            "\n{} as before",
-            counted_entries(diff.same)
-        ));
+        text.push_str(&format!("\n{} as before", counted_entries(diff.same)));
     }
     text.push_str(&problems(&diff.problems));
     // What is in it comes from a repository.

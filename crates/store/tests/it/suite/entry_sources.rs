@@ -147,6 +147,10 @@ pub async fn leave_apps_what_they_were_made_from(make: &impl Make) {
     assert_eq!(kept, Some(revision(7)));
     let unknown = store.entry_revision(&revision(8).hash).await.unwrap();
     assert_eq!(unknown, None);
+    store.keep_entry_revision(&revision(8), at).await.unwrap();
+    store.keep_entry_revision(&revision(8), at).await.unwrap();
+    let kept = store.entry_revision(&revision(8).hash).await.unwrap();
+    assert_eq!(kept, Some(revision(8)));
     // The same again is the same text.
     let (mut other, operation) = world.new_app("other");
     other.entry = Some(revision(7));
