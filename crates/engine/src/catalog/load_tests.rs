@@ -265,8 +265,9 @@ fn what_is_wrong_is_left_out_with_its_reason_and_the_rest_is_there() {
         leave_out: vec!["no-such".parse().unwrap()],
     };
     let catalog = Catalog::read(&places, &[]);
-    let ids: Vec<&str> = catalog.entries().map(|entry| entry.id.as_str()).collect();
-    assert_eq!(ids, ["beacon", "nginx"]);
+    assert!(catalog.get(&"beacon".parse().unwrap()).is_some());
+    let shipped = Catalog::load(&[]).unwrap().entries().count();
+    assert_eq!(catalog.entries().count(), shipped + 1);
     let told: Vec<&str> = catalog
         .problems()
         .iter()
@@ -369,8 +370,8 @@ fn a_search_has_what_fits_best_first_and_is_the_same_each_time() {
         let found = catalog.search(text).into_iter();
         found.map(|one| one.entry.id.to_string()).collect()
     };
-    assert_eq!(found("lamp"), ["lamp", "a-lamp", "b-lamp", "torch"]);
-    assert_eq!(found("LAMP shines like"), ["torch"]);
-    assert_eq!(found("nowhere"), [""; 0]);
-    assert_eq!(found("").len(), 5);
+    assert_eq!(found("lamp busybox"), ["lamp", "a-lamp", "b-lamp", "torch"]);
+    assert_eq!(found("LAMP shines like busybox"), ["torch"]);
+    assert_eq!(found("nowhere-at-all"), [""; 0]);
+    assert_eq!(found("").len(), catalog.entries().count());
 }

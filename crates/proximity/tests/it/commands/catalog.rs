@@ -42,23 +42,23 @@ fn a_bad_file_is_told_and_stops_neither_the_server_nor_another_entry() {
     assert!(shown.contains(&file), "{shown}");
 
     write(&folder, "beacon", BEACON);
-    let before = json_of(&world, "catalog list");
-    assert_eq!(before["stats"]["entries"], 1);
+    let shipped = json_of(&world, "catalog list")["stats"]["entries"].clone();
+    let shipped = shipped.as_u64().unwrap();
     std::fs::remove_dir_all(folder.join("broken")).unwrap();
     let read = world.run("catalog reload");
-    assert_eq!(stdout(&read).trim_end(), "the catalog has 2 entries");
-    let found = json_of(&world, "catalog list --search busybox");
-    assert_eq!(found["entries"].as_array().unwrap().len(), 1);
+    let told = format!("the catalog has {} entries", shipped + 1);
+    assert_eq!(stdout(&read).trim_end(), told);
+    let found = json_of(&world, "catalog list --search beacon");
+    assert_eq!(found["entries"][0]["id"], "beacon");
     assert_eq!(found["problems"], json!([]));
     let place = format!("folder:{}", folder.display());
     assert_eq!(found["entries"][0]["source"], place);
-    let of_place = json_of(&world, "catalog list --source shipped");
-    assert_eq!(of_place["entries"][0]["id"], "nginx");
+    let of_place = json_of(&world, &format!("catalog list --source {place}"));
     assert_eq!(of_place["entries"].as_array().unwrap().len(), 1);
     let stats = json_of(&world, "catalog stats");
-    assert_eq!(stats["by_category"], json!({ "test": 1, "web": 1 }));
-    assert_eq!(stats["by_source"], json!({ place: 1, "shipped": 1 }));
-    assert_eq!(stats["verified"], 1);
+    assert_eq!(stats["by_category"]["test"], 1);
+    assert_eq!(stats["by_source"], json!({ place: 1, "shipped": shipped }));
+    assert!(stats["verified"].as_u64().unwrap() > 0, "{stats}");
     let stats = stdout(&world.run("catalog stats"));
     assert!(stats.contains("category web"), "{stats}");
 }

@@ -9,9 +9,9 @@ const TOKEN: &str = "correct-horse-of-entries";
 /// All operations about them once; none is left.
 pub(super) async fn read(live: &Live) {
     let list = live.send("GET", "/api/catalog/?source=shipped", "").await;
-    assert_eq!(list.body["entries"][0]["id"], "nginx");
-    assert_eq!(list.body["entries"].as_array().unwrap().len(), 1);
-    assert_eq!(list.body["stats"]["by_source"]["shipped"], 1);
+    let entries = list.body["entries"].as_array().unwrap();
+    assert!(entries.iter().all(|entry| entry["source"] == "shipped"));
+    assert_eq!(list.body["stats"]["by_source"]["shipped"], entries.len());
     let shown = live.send("GET", "/api/apps/web", "").await;
     assert_eq!(shown.body["newer_entry"], Value::Null, "{}", shown.body);
     let reloaded = live.send("POST", "/api/catalog-reload", "").await;
