@@ -27,12 +27,12 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::sagas::steps::withdraw_route::code_and_hint;
-use crate::seams::{LedName, RouteSpec, RouteView};
+use crate::seams::{IngressError, LedName, RouteSpec, RouteView};
 
 mod names;
 
 pub(crate) use names::wanted_site;
-use names::{close_name, fetch, is_led, need_of_name, note_fetched};
+use names::{close_name, fetch, is_led, need_of_name, note_away, note_fetched};
 
 /// How often the sweep looks whether there is anything new.
 const EVERY: Duration = Duration::from_secs(10);
@@ -75,28 +75,41 @@ async fn sweep_unless(engine: &Engine, rest: Option<Rest>) -> Result<Option<Rest
     if rest.as_ref() == Some(&now) && !engine.inner.reconciler.has_new_addresses() {
         return Ok(rest);
     }
-    let swept = sweep_all(engine, &now.routes).await?;
+    let names = engine.inner.parts.ingress.leads_names();
+    let swept = sweep_all(engine, &now.routes, names).await?;
     Ok((swept == Swept::default()).then_some(now))
 }
 
 /// One sweep. Gives the number of routes changed.
 ///
 /// # Errors
-/// The gateway or the store cannot be read; nothing was changed then.
+/// The gateway or the store cannot be read, and nothing was changed then; or Caddy is away, and the ports alone were kept true.
 pub async fn sweep(engine: &Engine) -> Result<usize, EngineError> {
     let routes = routes(engine).await?;
-    Ok(sweep_all(engine, &routes).await?.changed)
+    let names = engine.inner.parts.ingress.leads_names();
+    Ok(sweep_all(engine, &routes, names).await?.changed)
 }
 
+/// All routes. While Caddy is away the ports are kept true all the same, and that it is away is told.
 async fn routes(engine: &Engine) -> Result<Vec<RouteView>, EngineError> {
-    engine.inner.parts.ingress.routes().await.map_err(|e| {
-        let (code, hint) = code_and_hint(&e);
+    let ingress = &engine.inner.parts.ingress;
+    let told = |e: &IngressError| {
+        let (code, hint) = code_and_hint(e);
         EngineError::Upstream {
             code,
             message: e.to_string(),
             hint: hint.to_owned(),
         }
-    })
+    };
+    match ingress.routes().await {
+        Err(e @ IngressError::CaddyUnreachable(_)) => {
+            let routes = ingress.port_routes().await.map_err(|e| told(&e))?;
+            Box::pin(sweep_all(engine, &routes, false)).await?;
+            note_away(engine, &e.to_string()).await?;
+            Err(told(&e))
+        }
+        read => read.map_err(|e| told(&e)),
+    }
 }
 
 /// What a sweep came to.
@@ -132,17 +145,22 @@ struct Sweep<'a> {
     engine: &'a Engine,
     /// Addresses as they were read last.
     seen: BTreeMap<AppId, Option<IpAddr>>,
-    /// The ingress leads under host names.
+    /// The ingress leads under host names, and said which.
     names: bool,
     /// Nodes that said nothing in this sweep.
     silent: Mutex<HashSet<(HostId, NodeName)>>,
 }
 
-async fn sweep_all(engine: &Engine, routes: &[RouteView]) -> Result<Swept, EngineError> {
+/// `names`: under which host names they are led to is known, and kept true.
+async fn sweep_all(
+    engine: &Engine,
+    routes: &[RouteView],
+    names: bool,
+) -> Result<Swept, EngineError> {
     let sweep = Sweep {
         engine,
         seen: engine.inner.reconciler.last_addresses(),
-        names: engine.inner.parts.ingress.leads_names(),
+        names,
         silent: Mutex::default(),
     };
     let apps = engine.store().exposed_apps().await?;

@@ -110,6 +110,17 @@ pub trait Ingress: Send + Sync + Debug {
     /// All routes.
     async fn routes(&self) -> Result<Vec<RouteView>, IngressError>;
 
+    /// Takes the route of its ports away alone, of an app that is to be led to under no host name; whether something is left that leads under
+    /// one is not asked.
+    async fn withdraw_ports(&self, app: AppId) -> Result<(), IngressError> {
+        self.withdraw(app).await
+    }
+
+    /// All routes as far as ports go; under which names they are led to is not asked.
+    async fn port_routes(&self) -> Result<Vec<RouteView>, IngressError> {
+        self.routes().await
+    }
+
     /// It leads under host names too. Where it does not, sites are on record alone.
     fn leads_names(&self) -> bool {
         false

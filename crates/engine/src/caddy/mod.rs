@@ -144,7 +144,7 @@ impl CaddyIngress {
 
 #[async_trait]
 impl Ingress for CaddyIngress {
-    /// Ports first. A host name that cannot be had keeps no app from its ports.
+    /// Ports first. A host name that cannot be had keeps no app from its ports, nor does a Caddy that is away: the sweep goes on with the name.
     async fn set_route(&self, route: &RouteSpec) -> Result<RouteView, IngressError> {
         let mut view = self.ports.set_route(route).await?;
         let site = route.site.as_ref().map(|site| (site, route.target));
@@ -154,6 +154,12 @@ impl Ingress for CaddyIngress {
                 target,
             }),
             Err(IngressError::CaddyRefused(why)) => LedName::Not(why),
+            Err(e @ IngressError::CaddyUnreachable(_)) => match site {
+                Some((site, _)) => {
+                    LedName::Not(format!("{e}; the route of {} waits for it", site.name))
+                }
+                None => LedName::Nobody,
+            },
             Err(e) => return Err(e),
         };
         Ok(view)
@@ -183,6 +189,14 @@ impl Ingress for CaddyIngress {
             name,
         }));
         Ok(views)
+    }
+
+    async fn withdraw_ports(&self, app: AppId) -> Result<(), IngressError> {
+        self.ports.withdraw(app).await
+    }
+
+    async fn port_routes(&self) -> Result<Vec<RouteView>, IngressError> {
+        self.ports.routes().await
     }
 
     fn leads_names(&self) -> bool {

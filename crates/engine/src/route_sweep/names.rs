@@ -96,6 +96,21 @@ pub(super) async fn note_fetched(
     Ok(())
 }
 
+/// Writes down of each app that waits for its host name that Caddy is away.
+pub(super) async fn note_away(engine: &Engine, why: &str) -> Result<(), EngineError> {
+    let store = engine.store();
+    for app in store.exposed_apps().await? {
+        let Some(of) = app.site.filter(|_| !app.worked_on) else {
+            continue;
+        };
+        if of.url.is_none() && of.trouble.as_deref() != Some(why) {
+            let fetched = Err(why.to_owned());
+            store.site_fetched(app.id, &of.site, fetched).await?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use proximity_domain::ids::{HostId, InstallationId};

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::steps::status::{event, failed_status, status_after};
 use super::steps::withdraw_route::{ingress_failure, withdraw};
 use crate::saga::{Calls, Cx, Done, Ending, Row, Saga, StepAction, StepResult};
+use crate::seams::IngressError;
 
 const STEPS: &[Row] = &[Row {
     name: "give_back",
@@ -37,7 +38,14 @@ struct GiveBack;
 impl StepAction for GiveBack {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         // One may also be left from an exposure that ended while the gateway was away.
-        match cx.engine.inner.parts.ingress.routes().await {
+        let ingress = &cx.engine.inner.parts.ingress;
+        let routes = match ingress.routes().await {
+            Err(IngressError::CaddyUnreachable(_)) if cx.app.site.is_none() => {
+                ingress.port_routes().await
+            }
+            read => read,
+        };
+        match routes {
             Ok(routes) if routes.iter().any(|route| route.app == cx.app.id) => withdraw(cx).await?,
             Ok(_) => {}
             Err(e) if cx.app.exposed => return Err(ingress_failure(&e)),

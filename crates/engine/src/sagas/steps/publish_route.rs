@@ -8,6 +8,7 @@ use proximity_domain::guest::NativeGuest;
 use proximity_domain::ports::PortPair;
 use proximity_domain::saga::StepRecord;
 use proximity_store::effects::Effects;
+use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
 use super::health_check::{Verdict, answers, recipe, taken, verdict};
@@ -16,7 +17,7 @@ use super::withdraw_route::{ingress_failure, withdraw};
 use crate::catalog::{Check, Protocol};
 use crate::route_sweep::wanted_site;
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
-use crate::seams::{IngressError, RouteSpec};
+use crate::seams::{IngressError, LedName, RouteSpec};
 
 /// How long a foreign program on a port is waited for, milliseconds.
 const LISTEN_MS: u64 = 5_000;
@@ -85,6 +86,10 @@ async fn publish_at(cx: &Cx, guest: &NativeGuest, address: Option<IpAddr>) -> St
         first => first,
     }
     .map_err(|e| ingress_failure(&e))?;
+    if let LedName::Not(why) = &view.name {
+        let line = format!("Its host name does not lead to it yet: {why}");
+        cx.say(LogLevel::Warning, line).await?;
+    }
     let clock = &cx.engine.inner.parts.clock;
     let deadline = clock.monotonic().plus_ms(LISTEN_MS);
     while !view.listening {
@@ -101,7 +106,8 @@ async fn publish_at(cx: &Cx, guest: &NativeGuest, address: Option<IpAddr>) -> St
             )));
         }
         cx.pause_ms(POLL_MS).await;
-        let routes = ingress.routes().await.map_err(|e| ingress_failure(&e))?;
+        let routes = ingress.port_routes().await;
+        let routes = routes.map_err(|e| ingress_failure(&e))?;
         if let Some(found) = routes.into_iter().find(|r| r.app == cx.app.id) {
             view = found;
         }
@@ -121,7 +127,8 @@ async fn publish_at(cx: &Cx, guest: &NativeGuest, address: Option<IpAddr>) -> St
 /// back, and that gave their ports to this app. True if there was such a route; one of another server is left alone.
 async fn clear_the_way(cx: &Cx, ports: PortPair) -> StepResult<bool> {
     let (ingress, store) = (&cx.engine.inner.parts.ingress, cx.engine.store());
-    let routes = ingress.routes().await.map_err(|e| ingress_failure(&e))?;
+    let routes = ingress.port_routes().await;
+    let routes = routes.map_err(|e| ingress_failure(&e))?;
     let in_the_way = routes.iter().filter(|route| {
         let theirs = [route.ports.public, route.ports.internal];
         let ours = theirs.contains(&ports.public) || theirs.contains(&ports.internal);

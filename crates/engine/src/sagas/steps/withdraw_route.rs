@@ -5,6 +5,7 @@ use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::saga::StepRecord;
+use proximity_domain::site::Site;
 use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 use serde_json::Value;
@@ -76,14 +77,22 @@ async fn reopen(cx: &Cx, guest: &NativeGuest) -> StepResult<Effects> {
     }
 }
 
-/// Takes the route away and checks that it is.
+/// Takes the route away and checks that it is. While Caddy is away an app without a host name loses its ports all the same: what of a name
+/// of before is left is the sweep's. One with a host name waits.
 pub(crate) async fn withdraw(cx: &Cx) -> StepResult<()> {
     let ingress = &cx.engine.inner.parts.ingress;
-    ingress
-        .withdraw(cx.app.id)
-        .await
-        .map_err(|e| ingress_failure(&e))?;
-    let left = ingress.routes().await.map_err(|e| ingress_failure(&e))?;
+    let left = match ingress.withdraw(cx.app.id).await {
+        Ok(()) => ingress.routes().await,
+        Err(e @ IngressError::CaddyUnreachable(_)) => match &cx.app.site {
+            Some(of) => return Err(waits(&e, &of.site)),
+            None => match ingress.withdraw_ports(cx.app.id).await {
+                Ok(()) => ingress.port_routes().await,
+                Err(e) => Err(e),
+            },
+        },
+        Err(e) => Err(e),
+    };
+    let left = left.map_err(|e| ingress_failure(&e))?;
     if left.iter().any(|r| r.app == cx.app.id) {
         return Err(StepError::Transient(Failure::new(
             "route_still_there",
@@ -92,6 +101,16 @@ pub(crate) async fn withdraw(cx: &Cx) -> StepResult<()> {
         )));
     }
     Ok(())
+}
+
+/// Caddy may go on leading under the name, and what has the container's address later would be led to.
+fn waits(error: &IngressError, site: &Site) -> StepError {
+    let (code, hint) = code_and_hint(error);
+    let message = format!(
+        "{error}; under {} it may go on leading to the address of the container, which may become another machine's: that waits for it",
+        site.name
+    );
+    StepError::Transient(Failure::new(code, message, hint))
 }
 
 pub(crate) fn ingress_failure(error: &IngressError) -> StepError {

@@ -12,6 +12,7 @@ use proximity_store::records::AppRecord;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{Names, TestWorld, WorldParts};
 
+mod away;
 mod real_caddy;
 
 const BLOG: &str = "https://blog.example.org/";

@@ -154,7 +154,7 @@ macro_rules! codes {
 
 codes! {
     CaddyAnswers "caddy_answers" Ok "Caddy tells its configuration; where the ingress is Caddy's." ""
-    CaddySilent "caddy_silent" Fault "Caddy does not answer, or not as it has to, so no app gets or loses its ports or host name." "Start it, or correct `ingress.caddy.admin`; the reason is told."
+    CaddySilent "caddy_silent" Fault "Caddy does not answer, or not as it has to, so no app gets or loses its host name, and none with one is stopped." "Start it, or correct `ingress.caddy.admin`; the reason is told."
     GatewayAnswers "gateway_answers" Ok "The gateway tells its routes." ""
     GatewaySilent "gateway_silent" Fault "The gateway does not answer, so no app gets or loses a port." "Start it: `proximity gateway`."
     RecordSound "record_sound" Ok "The rules of the database hold in all it has." ""

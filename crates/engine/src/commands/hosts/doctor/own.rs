@@ -50,7 +50,9 @@ fn of_caddy(looked: Option<&Result<Vec<RouteView>, IngressError>>) -> Option<Fin
             (Code::CaddyAnswers, what, None)
         }
         Err(error @ IngressError::CaddyUnreachable(_)) => {
-            let what = format!("no app gets or loses its ports or host name: {error}");
+            let what = format!(
+                "no app gets or loses its host name, and none with one is stopped: {error}"
+            );
             let next = "start it (systemctl start caddy), or correct ingress.caddy.admin";
             (Code::CaddySilent, what, Some(next))
         }
