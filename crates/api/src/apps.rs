@@ -36,14 +36,19 @@ pub struct CreateApp {
     /// How its container is attached to the network; left out, by DHCP on the host entry's bridge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkConfig>,
-    /// Ids or host names of apps that it is to be kept apart from: it goes to a node without them where one fits.
+    /// Ids or host names of apps that it is to be kept apart from: it goes to a node without them where one fits. That is kept, by their
+    /// names: an app that names it stays away from it as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 16, required = false)]
     pub apart_from: Vec<String>,
-    /// Public SSH keys that root of its container logs in with; left out, root has neither key nor password.
+    /// Public SSH keys that root of its container logs in with; left out, root has no key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 16, required = false)]
     pub root_keys: Vec<String>,
+    /// A password is made for root of its container, instead of keys; `POST /api/apps/{app}/root-password` shows it once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub root_password: bool,
     /// Host name under which people reach it, where the ingress is Caddy's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 253, example = "blog.example.org")]
@@ -301,6 +306,16 @@ pub struct App {
     /// The host name that it is led to under; left out if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<AppSite>,
+    /// How its container was attached to the network when it was made; left out if that is by DHCP to the host entry's bridge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkConfig>,
+    /// How root of its container was let in when it was made: `keys` or `password`; left out if not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_access: Option<String>,
+    /// Names of apps that it is kept apart from whenever a node is chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub apart_from: Vec<String>,
     /// Its live operation.
     #[schema(format = "uuid")]
     pub operation_id: Option<String>,
@@ -310,6 +325,18 @@ pub struct App {
     pub created_at: Timestamp,
     /// When the status changed last.
     pub state_changed_at: Timestamp,
+}
+
+/// Answer of `POST /api/apps/{app}/root-password`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RootPassword {
+    /// The app's id.
+    #[schema(format = "uuid")]
+    pub app_id: String,
+    /// Its host name.
+    pub hostname: String,
+    /// The password. It is shown this once, and kept nowhere from now on.
+    pub password: String,
 }
 
 /// The host name that an app is led to under, and what is known of it.

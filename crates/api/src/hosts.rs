@@ -105,6 +105,9 @@ pub struct Host {
     pub excluded_nodes: Vec<String>,
     /// A deploy downloads an OS template through Proxmox VE where it is missing.
     pub fetch_templates: bool,
+    /// What it calls the network that its bridges lead to: an address is one app's alone on all entries of that name; left out if nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lan: Option<String>,
     /// Nodes the cluster was ever seen to have; a listing without one of them is not complete.
     pub known_nodes: Vec<String>,
     /// Version of PVE as read last.
@@ -133,6 +136,14 @@ pub struct ChangeHost {
     /// Whether a deploy downloads an OS template through Proxmox VE where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetch_templates: Option<bool>,
+    /// What it calls the network that its bridges lead to, the same as other entries that share it; `null` = nothing.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "given"
+    )]
+    #[schema(value_type = Option<String>, max_length = 63, example = "home")]
+    pub lan: Option<Option<String>>,
 }
 
 /// Body of `PUT /api/proxmox/hosts/{id}/nodes/{node}/ssh`.

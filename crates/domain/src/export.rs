@@ -16,11 +16,12 @@ use crate::app::{AppClass, StatusLabel};
 use crate::ids::AppId;
 use crate::ignore::Ignored;
 use crate::manifest::{
-    AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish, SecretReference, SettingSource,
+    AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish, RootMode, SecretReference, SettingSource,
     WantedPower,
 };
 use crate::names::{HostLabel, Hostname, SecretName, SettingName};
 use crate::plan::{Recorded, digest};
+use crate::site::NameWish;
 
 /// Characters of each part of a secret's name that a digest ends.
 const PART_CHARS: usize = 20;
@@ -151,6 +152,7 @@ fn app(
     applied: Option<&AppSpec>,
     power: Option<WantedPower>,
 ) -> Result<(AppSpec, Vec<ExportedSecret>), LeftOut> {
+    let (made, site) = (&recorded.made_with, recorded.site.as_ref());
     let mut spec = AppSpec {
         catalog_id: recorded.catalog_id.clone(),
         host: Some(host),
@@ -161,6 +163,18 @@ fn app(
             disk_gib: Some(recorded.resources.disk_gib),
         },
         settings: BTreeMap::new(),
+        network: (!made.network.is_usual()).then(|| Box::new(made.network.words())),
+        root_access: match (made.root_password, made.root_keys.is_empty()) {
+            (true, _) => Some(RootMode::Password),
+            (false, false) => Some(RootMode::Keys),
+            (false, true) => None,
+        },
+        root_keys: made.root_keys.clone(),
+        host_name: site.map(|site| NameWish::Name(site.name.clone())),
+        certificate: site
+            .and_then(|site| site.certificate.clone())
+            .map(Box::new),
+        apart_from: (!made.apart_from.is_empty()).then(|| made.apart_from.clone()),
         power,
         policy: applied.map_or(Policy::default(), |applied| applied.policy),
         ignore: applied.map_or_else(Ignored::default, |applied| applied.ignore.clone()),

@@ -27,6 +27,7 @@ pub mod ids;
 pub mod ignore;
 pub mod interface;
 pub mod janitor;
+pub mod made_with;
 pub mod manifest;
 pub mod mark;
 pub mod merge;

@@ -9,6 +9,8 @@ use crate::ignore::Ignored;
 use crate::names::{
     CatalogId, HostLabel, Hostname, ManifestName, NodeName, SecretName, SettingName, ValueName,
 };
+use crate::network::NetworkWish;
+use crate::site::{CertificateFiles, NameWish};
 
 /// What every document begins with; another form of documents gets another one.
 pub const API_VERSION: &str = "proximity/v1";
@@ -120,6 +122,25 @@ pub struct AppSpec {
     /// Settings of the catalog entry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<SettingName, SettingSource>,
+    /// How its container is attached to the network. Without it that is left as it is, as all that follows here; a new one is attached by
+    /// DHCP to the host entry's bridge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Box<NetworkWish>>,
+    /// How root of its container is let in; a new one has no way in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_access: Option<RootMode>,
+    /// The public keys, where that is by keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub root_keys: Vec<String>,
+    /// Under which host name it is led to; a new one under none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_name: Option<NameWish>,
+    /// The certificate for that name; without one the ingress gets one by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Box<CertificateFiles>>,
+    /// Apps that it is kept apart from when a node is chosen; a new one from none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apart_from: Option<Vec<Hostname>>,
     /// Whether it runs; without it that is left as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<WantedPower>,
@@ -175,6 +196,23 @@ pub enum SettingSource {
 pub struct SecretReference {
     /// Its name.
     pub secret: SecretName,
+}
+
+/// How root of a container is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RootMode {
+    /// Not at all, but through the node.
+    None,
+    /// By public keys.
+    Keys,
+    /// By a password that is made for it, and shown once.
+    Password,
+}
+
+impl RootMode {
+    /// All, as documents write them.
+    pub const LABELS: &'static [&'static str] = &["none", "keys", "password"];
 }
 
 /// Whether an app is to run.
@@ -347,6 +385,9 @@ mod tests {
     fn the_labels_are_those_that_are_read() {
         for label in WantedPower::LABELS {
             assert!(serde_json::from_value::<WantedPower>(json!(label)).is_ok());
+        }
+        for label in RootMode::LABELS {
+            assert!(serde_json::from_value::<RootMode>(json!(label)).is_ok());
         }
         for label in Policy::LABELS {
             assert!(serde_json::from_value::<Policy>(json!(label)).is_ok());

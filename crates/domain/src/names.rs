@@ -128,6 +128,15 @@ name_type!(
         && s.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
 );
 name_type!(
+    /// What host entries call a network that the bridges of several of them lead to.
+    LanName,
+    "lan",
+    "must be 1 to 63 characters: letters, digits, '-', '_' or '.', starting with a letter or digit",
+    |s| (1..=63).contains(&s.len())
+        && s.as_bytes()[0].is_ascii_alphanumeric()
+        && s.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
+);
+name_type!(
     /// Id of a catalog entry, e.g. `nginx`.
     CatalogId,
     "catalog id",

@@ -7,31 +7,41 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::BridgeName;
+use crate::ids::HostId;
+use crate::names::{BridgeName, LanName};
 
 /// A resolver reads so many name servers and no more.
 const MOST_NAME_SERVERS: usize = 3;
 /// Proxmox VE takes no shorter prefix of either kind.
 const SHORTEST_PREFIX: u8 = 8;
 
-/// A container's network as it is asked for, in words.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// A container's network as it is asked for, in words: those of requests and of documents.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct NetworkWish {
     /// Bridge on the node.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bridge: Option<String>,
     /// VLAN tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u32>,
     /// `dhcp`, or an address with its prefix.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ipv4: Option<String>,
     /// Gateway of an IPv4 address.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
     /// `none`, `auto`, `dhcp`, or an address with its prefix.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<String>,
     /// Gateway of an IPv6 address.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway6: Option<String>,
     /// Name servers, addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<String>,
     /// Search domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub search: Option<String>,
 }
 
@@ -276,6 +286,45 @@ fn is_domain(text: &str) -> bool {
 }
 
 impl Network {
+    /// By DHCP on the host entry's bridge, and nothing else.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The same in words, such that a check of them gives it back. Where its addresses come from is always said.
+    #[must_use]
+    pub fn words(&self) -> NetworkWish {
+        let (ipv4, gateway) = match self.ipv4 {
+            Ipv4::Dhcp => ("dhcp".to_owned(), None),
+            Ipv4::Static {
+                address,
+                prefix,
+                gateway,
+            } => (format!("{address}/{prefix}"), gateway),
+        };
+        let (ipv6, gateway6) = match self.ipv6 {
+            Ipv6::None => ("none".to_owned(), None),
+            Ipv6::Auto => ("auto".to_owned(), None),
+            Ipv6::Dhcp => ("dhcp".to_owned(), None),
+            Ipv6::Static {
+                address,
+                prefix,
+                gateway,
+            } => (format!("{address}/{prefix}"), gateway),
+        };
+        NetworkWish {
+            bridge: self.bridge.as_ref().map(ToString::to_string),
+            vlan: self.vlan.map(u32::from),
+            ipv4: Some(ipv4),
+            gateway: gateway.map(|gateway| gateway.to_string()),
+            ipv6: Some(ipv6),
+            gateway6: gateway6.map(|gateway| gateway.to_string()),
+            dns: self.dns.iter().map(ToString::to_string).collect(),
+            search: self.search.clone(),
+        }
+    }
+
     /// The addresses that are given: nobody else may have them.
     #[must_use]
     pub fn given(&self) -> Vec<IpAddr> {
@@ -291,11 +340,35 @@ impl Network {
     }
 }
 
+/// What a container is attached to, as far as it is told by names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment<'a> {
+    /// The host entry.
+    pub host: HostId,
+    /// What its host entry calls the network that its bridges lead to, if it says.
+    pub lan: Option<&'a LanName>,
+    /// Bridge on the node.
+    pub bridge: &'a BridgeName,
+    /// VLAN tag.
+    pub vlan: Option<u16>,
+}
+
+impl Segment<'_> {
+    /// Two containers with one address would be in each other's way: on one host entry whatever they are attached to; on two only where both
+    /// entries say that they share a network, by bridge and VLAN.
+    #[must_use]
+    pub fn meets(&self, other: &Segment<'_>) -> bool {
+        let is_shared = self.lan.is_some() && self.lan == other.lan;
+        let is_same = self.bridge == other.bridge && self.vlan == other.vlan;
+        self.host == other.host || (is_shared && is_same)
+    }
+}
+
 /// Somebody who has addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Host name of the app.
-    pub app: String,
+    /// Host name of the app; `None` if whoever asks may not see it.
+    pub app: Option<String>,
     /// Which addresses.
     pub addresses: Vec<IpAddr>,
 }
@@ -305,13 +378,17 @@ pub struct Holder {
 pub struct Conflict {
     /// The address.
     pub address: IpAddr,
-    /// Host name of the app that has it.
-    pub app: String,
+    /// Host name of the app that has it; `None` if whoever asks may not see it.
+    pub app: Option<String>,
 }
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the address {} is that of {}", self.address, self.app)
+        let address = self.address;
+        match &self.app {
+            Some(app) => write!(f, "the address {address} is that of {app}"),
+            None => write!(f, "the address {address} is taken"),
+        }
     }
 }
 

@@ -129,7 +129,7 @@ fn other_fields_have_their_rules() {
 #[test]
 fn an_address_that_somebody_has_is_named_with_who_has_it() {
     let holder = |app: &str, addresses: &[&str]| Holder {
-        app: app.to_owned(),
+        app: Some(app.to_owned()),
         addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
     };
     let holders = [
@@ -142,4 +142,83 @@ fn an_address_that_somebody_has_is_named_with_who_has_it() {
     let free = v4("192.0.2.12/24", None).unwrap().given();
     assert_eq!(conflict(&free, &holders), None);
     assert_eq!(conflict(&[], &holders), None);
+}
+
+#[test]
+fn who_has_an_address_is_kept_from_those_who_may_not_see_it() {
+    let given = v4("192.0.2.11/24", None).unwrap().given();
+    let hidden = Holder {
+        app: None,
+        addresses: given.clone(),
+    };
+    let taken = conflict(&given, &[hidden]).unwrap();
+    assert_eq!(taken.to_string(), "the address 192.0.2.11 is taken");
+}
+
+#[test]
+fn a_network_in_words_is_the_one_that_was_asked_for() {
+    let usual = Network::default();
+    assert!(usual.is_usual());
+    assert_eq!(usual.words().check().unwrap(), usual);
+    let asked = NetworkWish {
+        bridge: Some("vmbr1".to_owned()),
+        vlan: Some(30),
+        ipv4: Some("192.0.2.10/24".to_owned()),
+        gateway: Some("192.0.2.1".to_owned()),
+        ipv6: Some("2001:db8::10/64".to_owned()),
+        gateway6: Some("fe80::1".to_owned()),
+        dns: vec!["192.0.2.53".to_owned()],
+        search: Some("lab.example.org".to_owned()),
+    };
+    let network = asked.check().unwrap();
+    assert!(!network.is_usual());
+    assert_eq!(network.words(), asked);
+    for ipv6 in ["none", "auto", "dhcp"] {
+        let wish = NetworkWish {
+            ipv6: Some(ipv6.to_owned()),
+            ..NetworkWish::default()
+        };
+        let network = wish.check().unwrap();
+        assert_eq!(network.words().check().unwrap(), network);
+    }
+}
+
+#[test]
+fn containers_of_two_host_entries_meet_where_both_say_that_they_share_a_network() {
+    let host = |n: u128| HostId(uuid::Uuid::from_u128(n));
+    let (home, other): (LanName, LanName) = ("home".parse().unwrap(), "other".parse().unwrap());
+    let (vmbr0, vmbr1): (BridgeName, BridgeName) =
+        ("vmbr0".parse().unwrap(), "vmbr1".parse().unwrap());
+    let one = Segment {
+        host: host(1),
+        lan: Some(&home),
+        bridge: &vmbr0,
+        vlan: Some(30),
+    };
+    let there = Segment {
+        host: host(2),
+        ..one
+    };
+    assert!(one.meets(&there) && there.meets(&one));
+    for apart in [
+        Segment { lan: None, ..there },
+        Segment {
+            lan: Some(&other),
+            ..there
+        },
+        Segment {
+            bridge: &vmbr1,
+            ..there
+        },
+        Segment {
+            vlan: None,
+            ..there
+        },
+    ] {
+        assert!(!one.meets(&apart) && !apart.meets(&one), "{apart:?}");
+    }
+    let unnamed = Segment { lan: None, ..one };
+    let (here, beside) = (Segment { vlan: None, ..unnamed }, Segment { lan: None, ..there });
+    assert!(unnamed.meets(&here), "of one host entry every address is one app's");
+    assert!(!unnamed.meets(&beside), "two that say nothing share nothing");
 }

@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use crate::app::{AppClass, StatusLabel};
 use crate::desired::DesiredSpec;
-use crate::manifest::{AdoptedSpec, AppSpec, Policy};
+use crate::manifest::{AdoptedSpec, AppSpec, Policy, RootMode};
 use crate::names::{CatalogId, HostLabel, Hostname, ManifestName, SecretName};
+use crate::network::NetworkWish;
 use crate::plan::{Act, Change, Recorded};
 use crate::resource::{Snapshot, SnapshotChange};
 use crate::time::Timestamp;
@@ -266,6 +267,7 @@ fn app(now: &Now<'_>, then: &AppSpec, kept: &mut Vec<Kept>) -> Result<AppSpec, I
         kept.push(stays("node", why));
         spec.node = None;
     }
+    made_with(recorded, &mut spec, kept);
     let disk = recorded.resources.disk_gib;
     let wanted = then.resources.disk_gib.or(now.usual_disk_gib);
     if let Some(wanted) = wanted.filter(|wanted| *wanted != disk) {
@@ -277,6 +279,32 @@ fn app(now: &Now<'_>, then: &AppSpec, kept: &mut Vec<Kept>) -> Result<AppSpec, I
     spec.resources.disk_gib = Some(disk);
     spec.depends_on = needs(now, &then.depends_on, kept);
     Ok(spec)
+}
+
+/// What a container was made with it keeps for its life.
+fn made_with(recorded: &Recorded, spec: &mut AppSpec, kept: &mut Vec<Kept>) {
+    let made = &recorded.made_with;
+    let is_so = |wish: &NetworkWish| {
+        let network = wish.check();
+        network.is_ok_and(|network| recorded.meant(&network) == recorded.meant(&made.network))
+    };
+    if spec.network.as_deref().is_some_and(|wish| !is_so(wish)) {
+        let why = "it was to be attached otherwise: that is said when a container is made";
+        kept.push(stays("network", why.to_owned()));
+        spec.network = None;
+    }
+    let mode = match (made.root_password, made.root_keys.is_empty()) {
+        (true, _) => RootMode::Password,
+        (false, true) => RootMode::None,
+        (false, false) => RootMode::Keys,
+    };
+    if spec.root_access.is_some_and(|then| then != mode) {
+        let why = "root was to be let in otherwise: that is said when a container is made";
+        kept.push(stays("root_access", why.to_owned()));
+    }
+    // Of keys it is not told here which are the same: they are those of now in any case.
+    spec.root_access = None;
+    spec.root_keys = Vec::new();
 }
 
 fn adopted(

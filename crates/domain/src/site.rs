@@ -1,5 +1,7 @@
 //! Sites: the host name under which an app is led to from outside, and the certificate that is shown for it.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::names::{BadName, SiteName};
@@ -14,6 +16,44 @@ pub struct Site {
     pub name: SiteName,
     /// The certificate that is shown for it; without one the ingress gets one by itself.
     pub certificate: Option<CertificateFiles>,
+}
+
+/// What a document says of an app's host name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum NameWish {
+    /// `none`: it is led to under none. No host name of a site is one label alone, so this one is none.
+    None,
+    /// This one.
+    Name(SiteName),
+}
+
+impl FromStr for NameWish {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl TryFrom<String> for NameWish {
+    type Error = BadName;
+
+    fn try_from(text: String) -> Result<Self, BadName> {
+        match text.as_str() {
+            "none" => Ok(Self::None),
+            _ => SiteName::try_from(text).map(Self::Name),
+        }
+    }
+}
+
+impl From<NameWish> for String {
+    fn from(wish: NameWish) -> Self {
+        match wish {
+            NameWish::None => "none".to_owned(),
+            NameWish::Name(name) => name.into(),
+        }
+    }
 }
 
 /// Files with a certificate, on the machine of the ingress, which reads them.
@@ -52,6 +92,18 @@ impl CertificateFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_ends_a_host_name_with_a_word_that_is_none() {
+        assert_eq!("none".parse::<NameWish>().unwrap(), NameWish::None);
+        assert!("none".parse::<SiteName>().is_err());
+        let blog = "blog.example.org".parse::<NameWish>().unwrap();
+        let text = serde_json::to_string(&[NameWish::None, blog.clone()]).unwrap();
+        assert_eq!(text, r#"["none","blog.example.org"]"#);
+        let read: Vec<NameWish> = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, [NameWish::None, blog]);
+        assert!("blog".parse::<NameWish>().is_err());
+    }
 
     #[test]
     fn files_are_named_by_whole_paths() {

@@ -1,12 +1,16 @@
 //! The kinds of documents: one table of what each is made of.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 
-use proximity_domain::manifest::{API_VERSION, Kind, Policy, WantedPower};
+use proximity_domain::made_with::{MOST_APART, MOST_KEYS};
+use proximity_domain::manifest::{API_VERSION, Kind, Policy, RootMode, WantedPower};
 use proximity_domain::names::{
-    BadName, CatalogId, HostLabel, Hostname, ManifestName, NodeName, SecretName, SettingName,
-    ValueName,
+    BadName, BridgeName, CatalogId, HostLabel, Hostname, ManifestName, NodeName, SecretName,
+    SettingName, ValueName,
 };
+use proximity_domain::network::NetworkWish;
+use proximity_domain::site::NameWish;
 
 use crate::ignored::{self, MOST_IGNORED};
 use crate::shape::{Field, Object, Rule, Shape};
@@ -77,6 +81,94 @@ pub(crate) static LINE: Rule = Rule {
     hint: None,
 };
 
+static BRIDGE: Rule = Rule {
+    pattern: "^[A-Za-z0-9_.-]{1,15}$",
+    check: follows::<BridgeName>,
+    hint: None,
+};
+static HOST_NAME: Rule = Rule {
+    pattern: "^(none|[a-z0-9.-]{1,253})$",
+    check: follows::<NameWish>,
+    hint: None,
+};
+static PATH: Rule = Rule {
+    pattern: "^/[^\\u0000-\\u001f\\u007f-\\u009f{}]{0,999}$",
+    check: |text| {
+        let is_odd = |c: char| c.is_control() || c == '{' || c == '}';
+        if text.starts_with('/') && text.len() <= 1000 && !text.contains(is_odd) {
+            Ok(())
+        } else {
+            Err("a file is named by its whole path, of at most 1000 characters, without control characters and braces".to_owned())
+        }
+    },
+    hint: None,
+};
+/// A public key as OpenSSH writes it: its kind, the key, and maybe a comment. Whether it is one is looked at where the document is planned.
+static KEY: Rule = Rule {
+    pattern: "^(ssh|ecdsa|sk)-[A-Za-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\\u0000-\\u001f\\u007f-\\u009f]*)?$",
+    check: |text| {
+        let mut parts = text.splitn(3, ' ');
+        let kind = parts.next().unwrap_or_default();
+        let is_of_kind = |b: u8| b.is_ascii_alphanumeric() || b"@.-".contains(&b);
+        let is_kind = ["ssh-", "ecdsa-", "sk-"].iter().any(|begins| {
+            let rest = kind.strip_prefix(begins);
+            rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(is_of_kind))
+        });
+        let is_of_key = |b: u8| b.is_ascii_alphanumeric() || b"+/=".contains(&b);
+        let key = parts.next().unwrap_or_default();
+        let is_key = !key.is_empty() && key.bytes().all(is_of_key);
+        let comment = parts.next().unwrap_or_default();
+        if is_kind && is_key && !comment.chars().any(char::is_control) {
+            Ok(())
+        } else {
+            Err("a public key is one line of OpenSSH's form, as in a file that ends in .pub".to_owned())
+        }
+    },
+    hint: None,
+};
+static ADDRESS: Rule = Rule {
+    pattern: "^[0-9A-Fa-f:.]{2,45}$",
+    check: |text| match text.parse::<IpAddr>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err("an address is written without a prefix, e.g. 192.0.2.1".to_owned()),
+    },
+    hint: None,
+};
+static IPV4: Rule = Rule {
+    pattern: "^(dhcp|[0-9.]{7,15}/[0-9]{1,2})$",
+    check: |text| {
+        attached(NetworkWish {
+            ipv4: Some(text.to_owned()),
+            ..NetworkWish::default()
+        })
+    },
+    hint: None,
+};
+static IPV6: Rule = Rule {
+    pattern: "^(none|auto|dhcp|[0-9A-Fa-f:.]{2,45}/[0-9]{1,3})$",
+    check: |text| {
+        attached(NetworkWish {
+            ipv6: Some(text.to_owned()),
+            ..NetworkWish::default()
+        })
+    },
+    hint: None,
+};
+static DOMAIN: Rule = Rule {
+    pattern: "^[A-Za-z0-9.-]{1,253}$",
+    check: |text| {
+        attached(NetworkWish {
+            search: Some(text.to_owned()),
+            ..NetworkWish::default()
+        })
+    },
+    hint: None,
+};
+
+fn attached(wish: NetworkWish) -> Result<(), String> {
+    wish.check().map(drop).map_err(|bad| bad.why)
+}
+
 /// A setting's value that is kept elsewhere.
 pub(crate) static SECRET_REFERENCE: Object = Object {
     name: "SecretReference",
@@ -99,6 +191,61 @@ static RESOURCES: Object = Object {
             "disk_gib",
             "Root file system, GiB.",
             Shape::Integer(1, 131_072),
+        ),
+    ]],
+};
+
+static NETWORK: Object = Object {
+    name: "Network",
+    about: "How a container is attached to the network; what is left out comes from the host entry, or from its node.",
+    fields: &[&[
+        Field::optional(
+            "bridge",
+            "Bridge on the node; left out, the host entry's.",
+            Shape::Text(&BRIDGE),
+        ),
+        Field::optional("vlan", "VLAN tag.", Shape::Integer(1, 4094)),
+        Field::optional(
+            "ipv4",
+            "dhcp, or an address with its prefix; left out, dhcp.",
+            Shape::Text(&IPV4),
+        ),
+        Field::optional(
+            "gateway",
+            "Gateway of the IPv4 address.",
+            Shape::Text(&ADDRESS),
+        ),
+        Field::optional(
+            "ipv6",
+            "none, auto, dhcp, or an address with its prefix; left out, none.",
+            Shape::Text(&IPV6),
+        ),
+        Field::optional(
+            "gateway6",
+            "Gateway of the IPv6 address.",
+            Shape::Text(&ADDRESS),
+        ),
+        Field::optional(
+            "dns",
+            "Addresses of name servers; left out, the node's.",
+            Shape::Texts(&ADDRESS, 3),
+        ),
+        Field::optional("search", "Search domain.", Shape::Text(&DOMAIN)),
+    ]],
+};
+static CERTIFICATE: Object = Object {
+    name: "Certificate",
+    about: "Files with a certificate, on Caddy's machine.",
+    fields: &[&[
+        Field::needed(
+            "cert_file",
+            "Certificate chain, PEM: a whole path.",
+            Shape::Text(&PATH),
+        ),
+        Field::needed(
+            "key_file",
+            "Its private key, PEM: a whole path.",
+            Shape::Text(&PATH),
         ),
     ]],
 };
@@ -148,6 +295,36 @@ const OF_APP: &[Field] = &[
         "settings",
         "Settings of the catalog entry, by name.",
         Shape::Settings,
+    ),
+    Field::optional(
+        "network",
+        "How its container is attached to the network; left out, that is left as it is.",
+        Shape::Object(&NETWORK),
+    ),
+    Field::optional(
+        "root_access",
+        "How root of its container is let in; left out, that is left as it is.",
+        Shape::Word(RootMode::LABELS),
+    ),
+    Field::optional(
+        "root_keys",
+        "Public keys that root logs in with, where root_access is keys.",
+        Shape::Texts(&KEY, MOST_KEYS),
+    ),
+    Field::optional(
+        "host_name",
+        "Host name that people reach it by, or none; left out, that is left as it is.",
+        Shape::Text(&HOST_NAME),
+    ),
+    Field::optional(
+        "certificate",
+        "The certificate for host_name; left out, Caddy gets one by itself.",
+        Shape::Object(&CERTIFICATE),
+    ),
+    Field::optional(
+        "apart_from",
+        "Names of apps that it is kept apart from when a node is chosen; left out, that is left as it is.",
+        Shape::Texts(&HOSTNAME, MOST_APART),
     ),
     Field::optional(
         "ignore",

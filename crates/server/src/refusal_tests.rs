@@ -178,7 +178,7 @@ fn other_refusals() -> Vec<No> {
         },
         No::AddressTaken(Conflict {
             address: "192.0.2.10".parse().unwrap(),
-            app: text(),
+            app: Some(text()),
         }),
     ]
 }

@@ -143,20 +143,7 @@ fn protected() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(routes::apps::list, routes::apps::create))
         .routes(routes!(routes::apps::preflight))
-        .routes(routes!(routes::adoption::discover))
-        .routes(routes!(routes::adoption::adopt))
-        .routes(routes!(routes::adoption::adopt_all))
-        .routes(routes!(routes::adoption::show))
-        .routes(routes!(routes::adoption::drift))
-        .routes(routes!(
-            routes::restore_keys::preview,
-            routes::restore_keys::restore
-        ))
-        .routes(routes!(routes::guard::guard, routes::guard::unguard))
-        .routes(routes!(
-            routes::adoption::expose,
-            routes::adoption::unexpose
-        ))
+        .merge(adopted())
         .routes(routes!(routes::apps::show, routes::update_app::update))
         .routes(routes!(routes::update_app::preview))
         .routes(routes!(routes::apps::act))
@@ -199,6 +186,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::notices::list))
         .routes(routes!(routes::notices::test))
         .routes(routes!(routes::apps::resolve))
+        .routes(routes!(routes::root_password::show))
         .routes(routes!(routes::identity::reidentify))
         .routes(routes!(routes::reconcile::run))
         .routes(routes!(routes::reconcile::janitor))
@@ -223,6 +211,25 @@ fn entries() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::catalog_sources::remove))
         .routes(routes!(routes::catalog_sources::diff))
         .routes(routes!(routes::catalog_sources::take))
+}
+
+/// Containers that are there, and what is told of them once they were taken over.
+fn adopted() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(routes::adoption::discover))
+        .routes(routes!(routes::adoption::adopt))
+        .routes(routes!(routes::adoption::adopt_all))
+        .routes(routes!(routes::adoption::show))
+        .routes(routes!(routes::adoption::drift))
+        .routes(routes!(
+            routes::restore_keys::preview,
+            routes::restore_keys::restore
+        ))
+        .routes(routes!(routes::guard::guard, routes::guard::unguard))
+        .routes(routes!(
+            routes::adoption::expose,
+            routes::adoption::unexpose
+        ))
 }
 
 /// What documents want, and carrying it out.

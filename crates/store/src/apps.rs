@@ -372,6 +372,7 @@ pub(crate) fn app(row: &Row) -> Result<AppRecord, StoreError> {
         exposed: row.int("exposed")? == 1,
         url: row.text_opt("url")?,
         site: crate::sites::site(row)?,
+        made_with: row.json("made_with")?,
         operation: row.parsed_opt("operation_id")?,
         created_at: row.moment("created_at")?,
         status_changed_at: row.moment("status_changed_at")?,

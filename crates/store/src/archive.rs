@@ -38,6 +38,7 @@ pub(crate) async fn archive(
     for told in [
         "DELETE FROM guards WHERE app_id = $1",
         "DELETE FROM desired_drifts WHERE app_id = $1",
+        "DELETE FROM root_passwords WHERE app_id = $1",
     ] {
         query(told).bind(app.to_string()).execute(&mut *tx).await?;
     }

@@ -14,6 +14,7 @@ use crate::effects::NewEvent;
 use crate::entry_sources::keep;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
+use crate::made_with::keep_password;
 use crate::operations::{insert_operation, refuse_beyond_queue};
 use crate::ports;
 use crate::records::{Actor, AppRecord, NewApp, NewOperation, RequestKey};
@@ -58,7 +59,7 @@ impl Store {
                 return live_or_archived(tx, first).await;
             }
             refuse(tx, &app).await?;
-            refuse_given(tx, &app, &operation).await?;
+            refuse_given(tx, &app).await?;
             refuse_beyond_queue(tx).await?;
             insert(tx, &shared.sealer, &app, AppClass::Native, now).await?;
             let pair = ports::take(tx, shared, app.id, now).await?;
@@ -141,8 +142,8 @@ pub(crate) async fn insert(
     let added = query(
         "INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status, \
          status_full, status_changed_at, resources, environment, environment_sealed, guest_port, \
-         created_at, exposed, site_name, site_cert_file, site_key_file, entry_hash) \
-         VALUES ($1, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $10, $16, $17, $18, $19, $20) \
+         created_at, exposed, site_name, site_cert_file, site_key_file, entry_hash, made_with) \
+         VALUES ($1, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $10, $16, $17, $18, $19, $20, $21) \
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(&id)
@@ -165,13 +166,14 @@ pub(crate) async fn insert(
     .bind(files.map(|files| files.cert_file.as_str()))
     .bind(files.map(|files| files.key_file.as_str()))
     .bind(app.entry.as_ref().map(|entry| entry.hash.as_str()))
+    .bind(to_json("made_with", &app.made_with)?)
     .execute(&mut *tx)
     .await?;
     if added.rows_affected() == 0 {
         return Err(StoreError::Exists { what: "app", id });
     }
-    match &app.entry {
-        Some(entry) => keep(tx, entry, now).await,
-        None => Ok(()),
+    if let Some(entry) = &app.entry {
+        keep(tx, entry, now).await?;
     }
+    keep_password(tx, sealer, app, now).await
 }

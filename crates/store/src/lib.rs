@@ -41,6 +41,7 @@ mod kept_rows;
 mod kept_tests;
 mod key;
 pub mod lost;
+mod made_with;
 mod memory;
 mod migrate;
 #[cfg(test)]

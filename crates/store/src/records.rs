@@ -4,8 +4,9 @@ use proximity_domain::app::{AppClass, Status};
 use proximity_domain::create::Resources;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, Epoch, HolderId, HostId, OperationId, TokenId};
+use proximity_domain::made_with::MadeWith;
 use proximity_domain::names::{
-    BridgeName, CatalogId, HostLabel, Hostname, NodeName, PoolName, StorageName,
+    BridgeName, CatalogId, HostLabel, Hostname, LanName, NodeName, PoolName, StorageName,
 };
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::ports::PortPair;
@@ -106,6 +107,9 @@ pub struct HostPlacement {
     pub excluded_nodes: Vec<NodeName>,
     /// People download OS templates; a deploy fetches none that is missing.
     pub templates_by_hand: bool,
+    /// What it calls the network that its bridges lead to; entries with the same name share it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lan: Option<LanName>,
 }
 
 /// One of PVE's API tokens.
@@ -216,6 +220,9 @@ pub struct AppRecord {
     /// Under which host name it is led to, if under one.
     #[serde(default)]
     pub site: Option<AppSite>,
+    /// What its container was made with, and which apps it is kept apart from.
+    #[serde(default, skip_serializing_if = "MadeWith::is_usual")]
+    pub made_with: MadeWith,
     /// The live operation, if there is one.
     pub operation: Option<OperationId>,
     /// When it was asked for.
@@ -278,6 +285,10 @@ pub struct NewApp {
     pub guest_port: u16,
     /// Under which host name it is to be led to.
     pub site: Option<Site>,
+    /// What its container is made with, and which apps it is kept apart from.
+    pub made_with: MadeWith,
+    /// Root's password, if it is to have one. Sealed at rest, until it is shown.
+    pub root_password: Option<SecretString>,
 }
 
 /// A new operation.

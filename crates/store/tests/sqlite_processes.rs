@@ -179,6 +179,8 @@ async fn create(store: &Store, n: u128) -> AppId {
         environment_sealed: "{}".to_owned().into(),
         guest_port: 8080,
         site: None,
+        made_with: Default::default(),
+        root_password: None,
     };
     let operation = NewOperation {
         id: OperationId(Uuid::from_u128((n << 8) + 1)),

@@ -11,7 +11,7 @@ use crate::adoption::{
 use crate::applies::{Apply, ApplyList, ApplyQuery, StartApply};
 use crate::apps::{
     ActionRequest, App, AppList, AppQuery, CreateApp, Preflight, RemovalPlan, RemovalQuery,
-    UpdateApp, UpdatePreview,
+    RootPassword, UpdateApp, UpdatePreview,
 };
 use crate::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
 use crate::audit::{AuditReport, VerifyAudit};
@@ -414,6 +414,12 @@ impl Client {
     /// `POST /api/apps/{id}/resolve`; `app` is an id or a host name.
     pub async fn resolve(&self, app: &str) -> Answer<App> {
         self.send(self.request(Method::POST, &["apps", app, "resolve"]))
+            .await
+    }
+
+    /// `POST /api/apps/{id}/root-password`; `app` is an id or a host name. It is answered once.
+    pub async fn show_root_password(&self, app: &str) -> Answer<RootPassword> {
+        self.send(self.request(Method::POST, &["apps", app, "root-password"]))
             .await
     }
 

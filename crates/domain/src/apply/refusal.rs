@@ -240,6 +240,7 @@ fn unsupported(change: &Change, spec: Option<&DesiredSpec>) -> Vec<String> {
         // The port is named where the gateway is led to it, and nowhere else.
         (AppClass::Adopted, "port") => is_led_to,
         (AppClass::Native, "memory" | "cores" | "rootfs") => true,
+        (AppClass::Native, "host_name" | "certificate" | "apart_from") => true,
         // One that the catalog knows no more is in no recipe that could take it away.
         (AppClass::Native, path) => path.starts_with("settings.") && field.to.is_some(),
         (AppClass::Adopted, _) => false,

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::create::Resources;
 use crate::ids::HostId;
+use crate::site::Site;
 
 fn recorded(class: AppClass, status: StatusLabel) -> Recorded {
     Recorded {
@@ -29,6 +30,9 @@ fn recorded(class: AppClass, status: StatusLabel) -> Recorded {
         port: 80,
         exposed: true,
         guarded: true,
+        made_with: Default::default(),
+        bridge: None,
+        site: None,
         depends_on: Vec::new(),
         secrets: BTreeMap::new(),
     }
@@ -263,5 +267,48 @@ proptest! {
         let many = |a: &str, b: &str| if a == b { 1 } else { 2 };
         let pairs = many(&apps.0, &apps.1) * many(&settings.0, &settings.1);
         prop_assert_eq!(names.len(), pairs, "{:?}", names);
+    }
+}
+
+#[test]
+fn what_a_container_was_made_with_and_its_host_name_are_written_where_they_are_not_the_usual() {
+    let mut one = recorded(AppClass::Native, StatusLabel::Running);
+    let written = exported(&one, false).unwrap();
+    let plain = serde_json::to_value(spec_of(&written)).unwrap();
+    for field in [
+        "network",
+        "root_access",
+        "root_keys",
+        "host_name",
+        "certificate",
+        "apart_from",
+    ] {
+        assert_eq!(plain.get(field), None, "{field}");
+    }
+    one.made_with.network.vlan = Some(30);
+    one.made_with.root_keys = vec!["ssh-ed25519 AAAA".to_owned()];
+    one.made_with.apart_from = vec!["mail".parse().unwrap()];
+    one.site = Some(Site {
+        name: "blog.example.org".parse().unwrap(),
+        certificate: None,
+    });
+    let written = exported(&one, false).unwrap();
+    let said = serde_json::to_value(spec_of(&written)).unwrap();
+    let network = json!({"vlan": 30, "ipv4": "dhcp", "ipv6": "none"});
+    assert_eq!(said["network"], network);
+    assert_eq!(said["root_access"], json!("keys"));
+    assert_eq!(said["root_keys"], json!(["ssh-ed25519 AAAA"]));
+    assert_eq!(said["host_name"], json!("blog.example.org"));
+    assert_eq!(said["apart_from"], json!(["mail"]));
+    one.made_with.root_keys = Vec::new();
+    one.made_with.root_password = true;
+    let written = exported(&one, false).unwrap();
+    assert_eq!(spec_of(&written).root_access, Some(RootMode::Password));
+}
+
+fn spec_of(written: &Exported) -> &AppSpec {
+    match &written.document {
+        Manifest::App { spec, .. } => spec,
+        other => panic!("{other:?}"),
     }
 }

@@ -46,6 +46,7 @@ pub(super) fn app(
     let mut compared = Compared::default();
     let others = Others { wanted, said };
     compared.place(wanted, recorded);
+    compared.made(wanted, recorded);
     let (given, got) = (&wanted.resources, &recorded.resources);
     let of = |figure: fn(&Observed) -> Figure| seen.map_or(Figure::Unknown, figure);
     compared.figure(
@@ -68,6 +69,7 @@ pub(super) fn app(
     );
     compared.node(wanted, recorded, seen);
     compared.settings(wanted, recorded, secrets);
+    compared.ties(wanted, recorded);
     compared.power(wanted.power, recorded.status, seen);
     compared.at_rest(wanted.power, seen);
     let differs = !compared.fields.is_empty();

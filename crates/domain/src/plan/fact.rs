@@ -15,7 +15,9 @@ use super::{Act, Change, Downtime};
 use crate::app::AppClass;
 use crate::create::Resources;
 use crate::ids::{AppId, HostId, Vmid};
+use crate::made_with::MadeWith;
 use crate::names::{CatalogId, Hostname, NodeName, SecretName};
+use crate::site::Site;
 
 /// What was looked at for one app.
 pub(super) struct Fact<'a> {
@@ -67,6 +69,10 @@ struct Record<'a> {
     port: u16,
     exposed: bool,
     guarded: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made_with: Option<&'a MadeWith>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<&'a Site>,
     depends_on: &'a [Hostname],
     secrets: &'a BTreeMap<SecretName, i64>,
 }
@@ -116,6 +122,8 @@ impl<'a> Record<'a> {
             port: one.port,
             exposed: one.exposed,
             guarded: one.guarded,
+            made_with: Some(&one.made_with).filter(|made| !made.is_usual()),
+            site: one.site.as_ref(),
             depends_on: &one.depends_on,
             secrets: &one.secrets,
         }

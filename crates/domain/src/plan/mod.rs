@@ -3,6 +3,7 @@
 //! Three sides are held against each other: what is wanted ([`Wanted`]), what is on record ([`Recorded`]) and what the clusters show
 //! ([`Sight`]). A difference is told in Proxmox VE's own form, with who made it: the documents, or somebody in the cluster.
 
+mod attached;
 mod basis;
 mod compare;
 mod decide;
@@ -34,7 +35,7 @@ pub use namesakes::{MarkSeen, Namesake};
 pub use size::{size_bytes, size_text};
 pub use state::{Figure, HostSight, Observed, Recorded, SeenBy, Sight, State};
 pub use tasks::{Task, Wish, tasks};
-pub use wanted::{Wanted, WantedAdopted, WantedApp, WantedKind, WantedSetting};
+pub use wanted::{Wanted, WantedAdopted, WantedApp, WantedKind, WantedSetting, WantedSite};
 
 /// What would have to be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,8 +9,11 @@ use super::{Namesake, Obstacle};
 use crate::app::{AppClass, StatusLabel};
 use crate::create::Resources;
 use crate::ids::{AppId, HostId, OperationId, Vmid};
+use crate::made_with::MadeWith;
 use crate::manifest::WantedPower;
-use crate::names::{CatalogId, HostLabel, Hostname, NodeName, SecretName};
+use crate::names::{BridgeName, CatalogId, HostLabel, Hostname, NodeName, SecretName};
+use crate::network::Network;
+use crate::site::Site;
 
 /// An app on record, as far as a plan looks at it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,10 +48,28 @@ pub struct Recorded {
     pub exposed: bool,
     /// Its drift is told.
     pub guarded: bool,
+    /// What its container was made with, and which apps it is kept apart from.
+    pub made_with: MadeWith,
+    /// The bridge of its host entry, which is meant where none is named.
+    pub bridge: Option<BridgeName>,
+    /// Under which host name it is led to.
+    pub site: Option<Site>,
     /// The apps it depends on, by what was applied last.
     pub depends_on: Vec<Hostname>,
     /// The secrets that were put in then, with their versions; 0 = not known which.
     pub secrets: BTreeMap<SecretName, i64>,
+}
+
+impl Recorded {
+    /// A network as it is meant for this app: where it names no bridge, with that of the host entry.
+    #[must_use]
+    pub fn meant(&self, network: &Network) -> Network {
+        let bridge = network.bridge.clone();
+        Network {
+            bridge: bridge.or_else(|| self.bridge.clone()),
+            ..network.clone()
+        }
+    }
 }
 
 /// A figure that was looked for.

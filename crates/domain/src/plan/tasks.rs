@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::wanted::{Wanted, WantedAdopted, WantedApp, WantedKind, WantedSetting};
+use super::wanted::{Wanted, WantedAdopted, WantedApp, WantedKind, WantedSetting, WantedSite};
 use super::{Act, Change, Obstacle};
 use crate::create::ResourceRequest;
 use crate::manifest::WantedPower;
+use crate::names::Hostname;
+use crate::site::Site;
 
 /// One thing that is done about an app. Done again, it changes nothing more.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +32,10 @@ pub enum Task {
     Expose(Option<u16>),
     /// The gateway leads to it no more.
     Hide,
+    /// It is led to under this host name, or under none.
+    Lead(Option<Site>),
+    /// It is kept apart from these apps whenever a node is chosen from now on.
+    KeepApart(Vec<Hostname>),
 }
 
 impl Task {
@@ -48,6 +54,9 @@ impl Task {
             Self::Guard(false) => "unguard",
             Self::Expose(_) => "expose",
             Self::Hide => "unexpose",
+            Self::Lead(Some(_)) => "lead_by_name",
+            Self::Lead(None) => "end_name",
+            Self::KeepApart(_) => "keep_apart",
         }
     }
 
@@ -61,7 +70,11 @@ impl Task {
             | Self::Forget
             | Self::Update(_)
             | Self::Power(_) => true,
-            Self::Guard(_) | Self::Expose(_) | Self::Hide => false,
+            Self::Guard(_)
+            | Self::Expose(_)
+            | Self::Hide
+            | Self::Lead(_)
+            | Self::KeepApart(_) => false,
         }
     }
 }
@@ -123,13 +136,27 @@ fn adopted(spec: &WantedAdopted) -> Vec<Task> {
     std::iter::once(Task::Adopt).chain(after).collect()
 }
 
-/// Settings are changed while it runs: what is to run is started before, what is to be shut down is changed before.
+/// Settings are changed while it runs: what is to run is started before, what is to be shut down is changed before. What is only written
+/// down comes last.
 fn changed(change: &Change, spec: &WantedApp) -> Vec<Task> {
     let (mut wish, mut power) = (Wish::default(), None);
-    let mut is_update = false;
+    let (mut is_update, mut lead, mut apart) = (false, None, None);
     for field in &change.fields {
         match (field.path.as_str(), setting(&field.path)) {
-            ("power", _) => power = spec.power,
+            ("power", _) => {
+                power = spec.power;
+                continue;
+            }
+            ("host_name" | "certificate", _) => {
+                let site = spec.site.as_deref().and_then(WantedSite::site);
+                lead = Some(Task::Lead(site.cloned()));
+                continue;
+            }
+            ("apart_from", _) => {
+                let names = spec.apart_from.iter().flatten().cloned();
+                apart = Some(Task::KeepApart(names.collect()));
+                continue;
+            }
             ("memory", _) => wish.resources.memory_mib = Some(spec.resources.memory_mib),
             ("cores", _) => wish.resources.cores = Some(spec.resources.cores),
             ("rootfs", _) => wish.resources.disk_gib = Some(spec.resources.disk_gib),
@@ -141,7 +168,7 @@ fn changed(change: &Change, spec: &WantedApp) -> Vec<Task> {
             }
             _ => continue,
         }
-        is_update |= field.path != "power";
+        is_update = true;
     }
     if !wish.settings.is_empty() {
         let all = spec.settings.iter();
@@ -155,7 +182,8 @@ fn changed(change: &Change, spec: &WantedApp) -> Vec<Task> {
         Some(WantedPower::Stopped) => (None, Some(Task::Power(WantedPower::Stopped))),
         None => (None, None),
     };
-    before.into_iter().chain(update).chain(after).collect()
+    let changed = before.into_iter().chain(update).chain(after);
+    changed.chain(lead).chain(apart).collect()
 }
 
 /// Of an adopted app what is recorded of it changes, and its power.

@@ -1,4 +1,6 @@
+mod attached;
 mod basis;
+mod carried_out;
 mod held_back;
 mod ignored;
 mod made_of;
@@ -8,7 +10,6 @@ mod secrets;
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -17,6 +18,7 @@ use crate::app::StatusLabel;
 use crate::create::Resources;
 use crate::ids::OperationId;
 use crate::ignore::Ignored;
+use crate::made_with::MadeWith;
 use crate::manifest::WantedPower;
 use crate::observe::Tally;
 
@@ -51,6 +53,10 @@ fn app(name: &str, layer: u32) -> Wanted {
             settings: BTreeMap::from([("TITLE".to_owned(), WantedSetting::Open(json!("hello")))]),
             power: None,
             ignore: Ignored::default(),
+            network: None,
+            root: None,
+            site: None,
+            apart_from: None,
         }),
     }
 }
@@ -96,6 +102,9 @@ fn recorded(name: &str, number: u32, class: AppClass) -> Recorded {
         port: 80,
         exposed: class == AppClass::Native,
         guarded: false,
+        made_with: MadeWith::default(),
+        bridge: Some("vmbr0".parse().unwrap()),
+        site: None,
         depends_on: Vec::new(),
         secrets: BTreeMap::new(),
     }
@@ -524,71 +533,4 @@ fn the_brake_is_shown_where_it_would_stop() {
     assert_eq!(plan.brake, Some(expected));
     plan.brake_by(Brake::judge(tally, 2));
     assert_eq!(plan.brake, None);
-}
-
-/// The state that a plan of native apps leads to, seen whole.
-fn carried_out(wanted: &[Wanted], before: &State) -> State {
-    let apps = wanted.iter().map(|one| {
-        let WantedKind::App(spec) = &one.kind else {
-            panic!("it is adopted");
-        };
-        let number = one.name.as_str().trim_start_matches("app-");
-        let number = 200 + number.parse::<u32>().unwrap();
-        let known = before.recorded.iter().find(|known| known.name == one.name);
-        let known = known.cloned();
-        let known = known.unwrap_or_else(|| recorded(one.name.as_str(), number, AppClass::Native));
-        let settings = spec.settings.iter();
-        Recorded {
-            catalog_id: spec.catalog_id.clone(),
-            node: spec.node.clone().unwrap_or(known.node),
-            resources: spec.resources,
-            settings: settings.map(|(k, v)| (k.clone(), v.shown())).collect(),
-            ..known
-        }
-    });
-    let mut after = state(apps.collect());
-    for one in after.recorded.clone() {
-        let seen = Observed {
-            node: one.node,
-            memory_mib: Figure::Is(one.resources.memory_mib),
-            cores: Figure::Is(u64::from(one.resources.cores)),
-            disk_bytes: Figure::Is(u64::from(one.resources.disk_gib) * GIB),
-            ..read()
-        };
-        sees(&mut after, one.vmid.unwrap().get(), seen);
-    }
-    after
-}
-
-prop_compose! {
-    fn wish(name: usize)(memory in 256_u64..260, cores in 1_u32..3, disk in 4_u32..6, title in "[a-b]", node in prop::option::of(1_u8..3))
-        -> Wanted
-    {
-        let mut wanted = app(&format!("app-{name}"), 0);
-        let spec = spec(&mut wanted);
-        spec.resources = resources(memory, cores, disk);
-        spec.settings = BTreeMap::from([("TITLE".to_owned(), WantedSetting::Open(json!(title)))]);
-        spec.node = node.map(|node| format!("pve{node}").parse().unwrap());
-        wanted
-    }
-}
-
-proptest! {
-    // Whatever was there before: once it is carried out nothing is left to do, and a plan of something else says so.
-    #[test]
-    fn a_plan_of_what_was_carried_out_is_empty(
-        first in (wish(0), wish(1)),
-        second in (wish(1), wish(2)),
-    ) {
-        let (first, second) = ([first.0, first.1], [second.0, second.1]);
-        let after = carried_out(&first, &state(vec![]));
-        let again = decide(&first, &after, true).plan;
-        prop_assert_eq!((again.changes.len(), again.unchanged), (0, 2), "{:?}", again);
-        let next = decide(&second, &after, true).plan;
-        let removed = next.changes.iter().filter(|one| one.act == Act::Destroy).count();
-        prop_assert_eq!(removed, 1);
-        let end = carried_out(&second, &after);
-        let plan = decide(&second, &end, true).plan;
-        prop_assert!(plan.changes.is_empty(), "{:?}", plan);
-    }
 }

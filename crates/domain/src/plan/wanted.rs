@@ -1,6 +1,6 @@
 //! What is wanted of each app, with what the catalog says put in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,8 +8,11 @@ use serde_json::Value;
 use crate::create::Resources;
 use crate::ids::{HostId, Vmid};
 use crate::ignore::Ignored;
+use crate::made_with::RootAccess;
 use crate::manifest::WantedPower;
 use crate::names::{CatalogId, Hostname, NodeName, SecretName};
+use crate::network::Network;
+use crate::site::Site;
 
 /// One app that is wanted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,6 +56,39 @@ pub struct WantedApp {
     /// What of its container somebody else may change.
     #[serde(skip_serializing_if = "Ignored::is_empty")]
     pub ignore: Ignored,
+    /// How its container is attached to the network; without it that is left as it is, as all that follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Box<Network>>,
+    /// How root is let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<RootAccess>,
+    /// Under which host name it is led to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<Box<WantedSite>>,
+    /// Which apps it is kept apart from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apart_from: Option<BTreeSet<Hostname>>,
+}
+
+/// Under which host name an app is to be led to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WantedSite {
+    /// Under none.
+    Nobody,
+    /// Under this one.
+    Led(Site),
+}
+
+impl WantedSite {
+    /// The site, if there is to be one.
+    #[must_use]
+    pub fn site(&self) -> Option<&Site> {
+        match self {
+            Self::Nobody => None,
+            Self::Led(site) => Some(site),
+        }
+    }
 }
 
 impl WantedApp {

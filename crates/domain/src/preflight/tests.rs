@@ -384,7 +384,7 @@ fn addresses_and_name_servers_that_are_given_are_told() {
     if let Some(at_place) = &mut read.at_place {
         at_place.conflict = Some(Conflict {
             address: "192.0.2.10".parse().unwrap(),
-            app: "db".to_owned(),
+            app: Some("db".to_owned()),
         });
     }
     let taken = judge(&read);

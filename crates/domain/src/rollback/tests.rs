@@ -29,6 +29,9 @@ fn recorded(class: AppClass) -> Recorded {
         port: 80,
         exposed: true,
         guarded: true,
+        made_with: Default::default(),
+        bridge: None,
+        site: None,
         depends_on: Vec::new(),
         secrets: BTreeMap::new(),
     }
@@ -323,4 +326,36 @@ fn an_app_in_error_is_left_out_and_one_on_its_way_is_waited_for() {
         let says_where_to_look = why.is_none_or(|why| why.contains("proximity show web"));
         assert!(says_where_to_look, "{status:?}");
     }
+}
+
+#[test]
+fn what_a_container_was_made_with_stays_and_its_host_name_goes_back() {
+    let now = recorded(AppClass::Native);
+    let then = made(json!({
+        "catalog_id": "nginx",
+        "resources": {"disk_gib": 16},
+        "network": {"vlan": 30},
+        "root_access": "keys",
+        "root_keys": ["ssh-ed25519 AAAA"],
+        "host_name": "blog.example.org",
+        "apart_from": ["dbs"],
+    }));
+    let (spec, kept) = goes(&now, &then, 0).unwrap();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert_eq!(
+        (&spec["host_name"], &spec["apart_from"]),
+        (&json!("blog.example.org"), &json!(["dbs"]))
+    );
+    for gone in ["network", "root_access", "root_keys"] {
+        assert_eq!(spec.get(gone), None, "{gone}");
+    }
+    // What it was made with anyway is no loss.
+    let same = made(json!({
+        "catalog_id": "nginx",
+        "resources": {"disk_gib": 16},
+        "network": {"ipv4": "dhcp"},
+        "root_access": "none",
+    }));
+    let (_, kept) = goes(&now, &same, 0).unwrap();
+    assert!(kept.is_empty(), "{kept:?}");
 }

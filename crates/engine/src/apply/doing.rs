@@ -1,29 +1,26 @@
 //! One change that was begun: what it is made of is done one after the other, each thing under a request key of its own.
 
-use std::collections::BTreeMap;
-
 use proximity_domain::app::StatusLabel;
-use proximity_domain::create::ResourceRequest;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::manifest::WantedPower;
-use proximity_domain::network::Network;
+use proximity_domain::names::Hostname;
 use proximity_domain::operation::{OperationKind, OperationState};
-use proximity_domain::plan::{
-    Change, Task, Wanted, WantedAdopted, WantedApp, WantedKind, WantedSetting, Wish,
-};
+use proximity_domain::plan::{Change, Task, Wanted, WantedKind};
+use proximity_domain::site::Site;
 use proximity_domain::time::Timestamp;
 use proximity_store::applies::{ApplyChange, ApplyFence, ApplyRecord, ChangeEnd};
 use proximity_store::error::StoreError;
 use proximity_store::exposure::Exposure;
 use proximity_store::records::{Actor, AppRecord, OperationRecord, RequestKey};
 use proximity_store::views::OperationFilter;
-use secrecy::ExposeSecret;
-use serde_json::{Map, Value};
 
+mod requests;
+
+use self::requests::adoption;
 use super::held::Planned;
 use super::places::Place;
-use crate::commands::{Action, AdoptContainer, CreateApp, Deadline, UpdateApp};
+use crate::commands::{Action, Deadline};
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -326,7 +323,7 @@ impl<'a> Doer<'a> {
         let (engine, actor) = (self.engine, self.actor.clone());
         match (step.task, step.wanted.map(|wanted| &wanted.kind)) {
             (Task::Create, Some(WantedKind::App(spec))) => {
-                let request = self.creation(spec, key).await?;
+                let request = self.creation(spec, step.planned, key).await?;
                 let made = Box::pin(engine.create_app(&actor, request)).await?;
                 Ok(self.made(&made))
             }
@@ -372,6 +369,8 @@ impl<'a> Doer<'a> {
                 self.act(&app, action, key).await
             }
             (Task::Guard(_) | Task::Expose(_) | Task::Hide, _) => self.note(step.task).await,
+            (Task::Lead(site), _) => self.lead(step.task, site.as_ref()).await,
+            (Task::KeepApart(from), _) => self.keep_apart(step.task, from).await,
         }
     }
 
@@ -396,6 +395,30 @@ impl<'a> Doer<'a> {
         if let Some(exposure) = exposure {
             let id = self.ready(self.app, task).await?.id.to_string();
             Box::pin(engine.expose(&self.actor, &id, exposure)).await?;
+        }
+        Ok(Begun::Done)
+    }
+
+    /// The same of its host name.
+    async fn lead(&self, task: &Task, site: Option<&Site>) -> Result<Begun, EngineError> {
+        let now = self.known(self.app).await?.site.map(|of| of.site);
+        if now.as_ref() != site {
+            let id = self.ready(self.app, task).await?.id.to_string();
+            let (engine, actor) = (self.engine, &self.actor);
+            match site.cloned() {
+                Some(site) => Box::pin(engine.lead_by_name(actor, &id, None, site)).await?,
+                None => Box::pin(engine.expose(actor, &id, Exposure::Closed)).await?,
+            };
+        }
+        Ok(Begun::Done)
+    }
+
+    /// The same of those that it is kept apart from.
+    async fn keep_apart(&self, task: &Task, from: &[Hostname]) -> Result<Begun, EngineError> {
+        if self.known(self.app).await?.made_with.apart_from != from {
+            let id = self.ready(self.app, task).await?.id.to_string();
+            let kept = self.engine.keep_apart(&self.actor, &id, from.to_vec());
+            kept.await?;
         }
         Ok(Begun::Done)
     }
@@ -452,79 +475,6 @@ impl<'a> Doer<'a> {
             }),
         }
     }
-
-    async fn creation(&self, spec: &WantedApp, key: RequestKey) -> Result<CreateApp, EngineError> {
-        Ok(CreateApp {
-            catalog_id: spec.catalog_id.to_string(),
-            hostname: self.change.name.to_string(),
-            resources: ResourceRequest {
-                memory_mib: Some(spec.resources.memory_mib),
-                cores: Some(spec.resources.cores),
-                disk_gib: Some(spec.resources.disk_gib),
-            },
-            environment: self.values(&spec.settings).await?,
-            host: spec.host.map(|host| host.to_string()),
-            node: spec.node.as_ref().map(ToString::to_string),
-            network: Network::default(),
-            apart_from: Vec::new(),
-            root_keys: Vec::new(),
-            site: None,
-            key: Some(key),
-        })
-    }
-
-    async fn update(
-        &self,
-        app: &AppRecord,
-        wish: &Wish,
-        key: RequestKey,
-    ) -> Result<UpdateApp, EngineError> {
-        Ok(UpdateApp {
-            resources: wish.resources,
-            settings: self.values(&wish.settings).await?,
-            // Documents are held against the catalog as it is now, and so is what they want of settings.
-            newest_entry: !wish.settings.is_empty(),
-            digest: None,
-            // The plan showed how large its disk is to be, and was agreed to.
-            confirm: Some(app.hostname.to_string()),
-            key: Some(key),
-        })
-    }
-
-    /// Settings as requests give them, secrets with their values.
-    async fn values(
-        &self,
-        settings: &BTreeMap<String, WantedSetting>,
-    ) -> Result<Map<String, Value>, EngineError> {
-        let mut values = Map::new();
-        for (setting, wanted) in settings {
-            let value = match wanted {
-                WantedSetting::Open(value) => value.clone(),
-                WantedSetting::Secret(name) => {
-                    let value = self.engine.store().secret_value(name).await?;
-                    let value = value.ok_or_else(|| EngineError::NotFound {
-                        what: "secret",
-                        name: name.to_string(),
-                    })?;
-                    Value::from(value.expose_secret())
-                }
-            };
-            values.insert(setting.clone(), value);
-        }
-        Ok(values)
-    }
-}
-
-fn adoption(spec: &WantedAdopted, key: RequestKey) -> AdoptContainer {
-    AdoptContainer {
-        host: Some(spec.host.to_string()),
-        node: None,
-        vmid: spec.vmid.get(),
-        suggested_type: spec.taken_for.as_ref().map(ToString::to_string),
-        port: spec.port,
-        probe: false,
-        key: Some(key),
-    }
 }
 
 fn is_so(app: &AppRecord, wanted: WantedPower) -> bool {
@@ -550,7 +500,7 @@ fn kind(task: &Task) -> Option<OperationKind> {
         Task::Update(_) => Some(OperationKind::Update),
         Task::Power(WantedPower::Running) => Some(OperationKind::Start),
         Task::Power(WantedPower::Stopped) => Some(OperationKind::Stop),
-        Task::Guard(_) | Task::Expose(_) | Task::Hide => None,
+        Task::Guard(_) | Task::Expose(_) | Task::Hide | Task::Lead(_) | Task::KeepApart(_) => None,
     }
 }
 

@@ -4,6 +4,18 @@ use secrecy::SecretString;
 
 use super::format::{Alphabet, Generate};
 
+/// Characters of a password of root.
+const ROOT_CHARS: u64 = 24;
+
+/// A password for root of a container, as secrets of settings are made; `None` if there is no chance.
+pub(crate) fn root_password(random: &mut dyn FnMut() -> u128) -> Option<SecretString> {
+    let how = Generate {
+        length: ROOT_CHARS,
+        alphabet: Alphabet::Alphanumeric,
+    };
+    made(how, &mut || Some(random()))
+}
+
 /// A secret of characters that are all equally likely; `None` if there is no chance.
 pub(super) fn made(
     how: Generate,

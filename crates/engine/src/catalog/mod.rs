@@ -42,6 +42,7 @@ pub use format::{
 pub use lint::{Code, EntryProblem};
 pub use load::{Catalog, Linted, lint_entries};
 pub(crate) use load::{FILE_NAME, MAX_ENTRIES, MAX_FILE_BYTES, kept, look_of};
+pub(crate) use made::root_password;
 pub(crate) use offered::place_in;
 pub use offered::{
     CatalogPlaces, CatalogProblem, CatalogStats, EntryOrigin, Offered, TakenEntries, revision_of,

@@ -1,25 +1,22 @@
 //! `POST /api/apps/`: authorise, look at capacity, ask the domain, commit once.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
 use proximity_domain::create::{self, Refusal, ResourceRequest};
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, HostId, OperationId};
-use proximity_domain::names::{BadName, BridgeName, CatalogId, HostLabel, Hostname, NodeName};
-use proximity_domain::network::{self, Holder, Network};
+use proximity_domain::made_with::{MOST_APART, MOST_KEYS, MadeWith};
+use proximity_domain::names::{BadName, BridgeName, CatalogId, Hostname, NodeName};
+use proximity_domain::network::Network;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::place::{self, Lack, Need, NodeCapacity};
 use proximity_domain::site::Site;
 use proximity_pve::guest::ssh::HostKey;
-use proximity_store::error::StoreError;
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
-use proximity_store::views::OperationFilter;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::catalog::{Offered, ResolvedRecipe};
+use crate::catalog::{Offered, ResolvedRecipe, root_password};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::nodes::{NodeLook, Promises, Question, look, offer, templates};
@@ -42,10 +39,14 @@ pub struct CreateApp {
     pub node: Option<String>,
     /// How its container is attached to the network.
     pub network: Network,
-    /// Apps that it is to be kept apart from: it goes to a node without them where one fits.
-    pub apart_from: Vec<AppId>,
-    /// Public keys that root of its container logs in with, OpenSSH's form; without any root has neither key nor password.
+    /// Names of apps that it is to be kept apart from: it goes to a node without them where one fits. One that there is not is nowhere.
+    pub apart_from: Vec<Hostname>,
+    /// Public keys that root of its container logs in with, OpenSSH's form.
     pub root_keys: Vec<String>,
+    /// Root gets a password, which is shown once; instead of keys. Without either root has no way in but through the node.
+    pub root_password: bool,
+    /// The account whose apps may be named to whoever asks; `None` = all.
+    pub sees_only: Option<String>,
     /// Under which host name it is led to.
     pub site: Option<Site>,
     /// The same key gives the same app.
@@ -84,22 +85,47 @@ impl Engine {
         }
         let seen = self.see_all(&hosts, &wanted, request.node.as_deref()).await;
         // Of two that are given one address at the same time the store refuses the later one.
-        let mut conflicts = self.address_conflicts(&hostname, &request.network).await?;
+        let mut conflicts = self.address_conflicts(&hostname, &request, &hosts).await?;
         let placing = self.inner.placing.lock().await;
         let promised = Promises::read(self.store()).await?;
-        wanted.need.apart_from = self.places_of(&request.apart_from).await?;
+        wanted.need.apart_from = self.places_apart(&hostname, &request).await?;
         let seen = Seen::of(&hosts, seen, &promised, &request);
         let (host, node) = choose(seen, &wanted.need, request.node.as_deref())?;
         if let Some(taken) = conflicts.remove(&host.id) {
             return Err(Refusal::AddressTaken(taken).into());
         }
+        let key = request.key.clone();
+        let place = (host.id, node);
+        let (app, op) = self.new_app(actor, hostname, request, wanted, place)?;
+        let created = self
+            .store()
+            .create_app(app, op, actor, key, self.now())
+            .await?;
+        drop(placing);
+        self.inner.bell.notify_one();
+        Ok(created)
+    }
+
+    /// The record of a new app at the place that was chosen, and its deploy.
+    fn new_app(
+        &self,
+        actor: &Actor,
+        hostname: Hostname,
+        request: CreateApp,
+        wanted: Wanted,
+        (host, node): (HostId, NodeName),
+    ) -> Result<(NewApp, NewOperation), EngineError> {
+        let ids = &self.inner.parts.ids;
+        let root_password = match request.root_password {
+            true => Some(root_password(&mut || ids.nonce()).ok_or_else(no_chance)?),
+            false => None,
+        };
         let Wanted {
             offered,
             recipe,
             need,
             root_keys,
         } = wanted;
-        let ids = &self.inner.parts.ids;
         let app = NewApp {
             id: AppId(ids.uuid()),
             owner: actor.account.clone(),
@@ -107,29 +133,30 @@ impl Engine {
             catalog_id: offered.entry.id.clone(),
             catalog_version: offered.entry.version.clone(),
             entry: Some(offered.revision.clone()),
-            host: host.id,
+            host,
             node,
             resources: need.resources,
             environment: recipe.open_settings(),
             environment_sealed: recipe.sealed_settings(),
             guest_port: offered.entry.port,
-            site: request.site.clone(),
+            site: request.site,
+            made_with: MadeWith {
+                network: request.network,
+                root_keys,
+                root_password: request.root_password,
+                apart_from: request.apart_from,
+            },
+            root_password,
         };
         let op = NewOperation {
             id: OperationId(ids.uuid()),
             kind: OperationKind::Deploy,
             app: app.id,
-            input: DeployInput::of(request.network, root_keys)?,
+            input: json!({}),
             retry_of: None,
             key: None,
         };
-        let created = self
-            .store()
-            .create_app(app, op, actor, request.key, self.now())
-            .await?;
-        drop(placing);
-        self.inner.bell.notify_one();
-        Ok(created)
+        Ok((app, op))
     }
 
     /// What the request comes to by the catalog.
@@ -148,6 +175,18 @@ impl Engine {
         let offered = offered.ok_or(Refusal::UnknownCatalogId(id))?;
         let entry = &offered.entry;
         let root_keys = root_keys(&request.root_keys)?;
+        if request.root_password && !root_keys.is_empty() {
+            return Err(EngineError::Invalid {
+                field: "root_password".to_owned(),
+                message: "root is let in by keys or by a password, not by both".to_owned(),
+            });
+        }
+        if request.apart_from.len() > MOST_APART {
+            return Err(EngineError::Invalid {
+                field: "apart_from".to_owned(),
+                message: format!("{MOST_APART} apps at most are kept apart from"),
+            });
+        }
         let given = request.environment.clone().into_iter().collect();
         let recipe = entry
             .resolve_new(&given, &mut || self.inner.parts.ids.nonce())
@@ -166,78 +205,6 @@ impl Engine {
             recipe,
             need,
             root_keys,
-        })
-    }
-
-    /// Where these apps are on record now. One that is gone is nowhere.
-    pub(super) async fn places_of(
-        &self,
-        apps: &[AppId],
-    ) -> Result<Vec<(HostLabel, NodeName)>, EngineError> {
-        if apps.is_empty() {
-            return Ok(Vec::new());
-        }
-        let hosts = self.store().hosts().await?;
-        let mut places = Vec::new();
-        for id in apps {
-            let Some(app) = self.store().app(*id).await? else {
-                continue;
-            };
-            let host = hosts.iter().find(|host| host.id == app.host);
-            places.extend(host.map(|host| (host.label.clone(), app.node)));
-        }
-        Ok(places)
-    }
-
-    /// Which address that this network gives by hand is that of another app, by host entry: one that was asked for at its deploy, or
-    /// one that its container showed when it was looked at last. Only the record is asked, and only where an address is given; of
-    /// others than apps nothing is known. An app of the same host name is none of them: it is the one that the same request made
-    /// before, or the name is taken, which the store says.
-    pub(super) async fn address_conflicts(
-        &self,
-        hostname: &Hostname,
-        wanted: &Network,
-    ) -> Result<HashMap<HostId, network::Conflict>, EngineError> {
-        let given = wanted.given();
-        let mut conflicts = HashMap::new();
-        if given.is_empty() {
-            return Ok(conflicts);
-        }
-        let apps = self.live_apps().await?.into_iter();
-        for app in apps.filter(|app| app.hostname != *hostname) {
-            let holder = self.holder(&app).await?;
-            if let Some(taken) = network::conflict(&given, &[holder]) {
-                conflicts.entry(app.host).or_insert(taken);
-            }
-        }
-        Ok(conflicts)
-    }
-
-    /// The addresses that an app was given, and those that its containers show.
-    async fn holder(&self, app: &AppRecord) -> Result<Holder, EngineError> {
-        let deploys = OperationFilter {
-            app: Some(app.id),
-            kind: Some(OperationKind::Deploy),
-            limit: 1,
-            ..OperationFilter::default()
-        };
-        let mut addresses = Vec::new();
-        for deploy in self.store().operations(deploys).await? {
-            let input =
-                DeployInput::deserialize(&deploy.input).map_err(|e| StoreError::Damaged {
-                    what: "input of a deploy",
-                    why: e.to_string(),
-                })?;
-            addresses.extend(input.network.given());
-        }
-        for guest in self.store().recorded_guests(app.id).await? {
-            let seen = self.store().interfaces(guest.id()).await?;
-            let shown = seen.into_iter().flat_map(|seen| seen.interfaces);
-            addresses.extend(shown.flat_map(|interface| interface.addresses));
-        }
-        Ok(Holder {
-            app: app.hostname.to_string(),
-            addresses,
         })
     }
 
@@ -401,33 +368,18 @@ pub(crate) fn bridge_of<'b>(host: &'b HostRecord, network: &'b Network) -> &'b B
     network.bridge.as_ref().unwrap_or(&host.bridge)
 }
 
-/// What goes with a deploy beside the app's record. A deploy of before has nothing.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct DeployInput {
-    /// How the container is attached to the network.
-    #[serde(skip_serializing_if = "is_usual")]
-    pub(crate) network: Network,
-    /// Public keys that root logs in with.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) root_keys: Vec<String>,
-}
-
-impl DeployInput {
-    fn of(network: Network, root_keys: Vec<String>) -> Result<Value, EngineError> {
-        let input = Self { network, root_keys };
-        serde_json::to_value(input).map_err(|e| EngineError::Invalid {
-            field: "network".to_owned(),
-            message: format!("it cannot be kept: {e}"),
-        })
+fn no_chance() -> EngineError {
+    EngineError::Invalid {
+        field: "root_password".to_owned(),
+        message: "none could be made: this machine gives no random numbers".to_owned(),
     }
 }
 
-/// Keys of root at most.
-const MOST_KEYS: usize = 16;
-
 /// The keys without their comments. Proxmox VE refuses a create with a text that is none, and says not which one.
-fn root_keys(texts: &[String]) -> Result<Vec<String>, EngineError> {
+///
+/// # Errors
+/// Which one is none, or that there are too many, as the field `root_keys`.
+pub(super) fn root_keys(texts: &[String]) -> Result<Vec<String>, EngineError> {
     let invalid = |message: String| EngineError::Invalid {
         field: "root_keys".to_owned(),
         message,
@@ -447,10 +399,6 @@ fn root_keys(texts: &[String]) -> Result<Vec<String>, EngineError> {
         })
     };
     texts.iter().enumerate().map(key).collect()
-}
-
-fn is_usual(network: &Network) -> bool {
-    *network == Network::default()
 }
 
 /// No host has this node, or any.

@@ -65,7 +65,7 @@ impl Engine {
         let site = self.site_facts(&hostname, request.site.as_ref()).await?;
         let seen = self.see_all(&hosts, &wanted, request.node.as_deref()).await;
         let promised = Promises::read(self.store()).await?;
-        wanted.need.apart_from = self.places_of(&request.apart_from).await?;
+        wanted.need.apart_from = self.places_apart(&hostname, &request).await?;
         let seen = Seen::of(&hosts, seen, &promised, &request);
         if seen.nodes.is_empty() && seen.out.is_empty() {
             return Err(no_node(request.node.as_deref()));
@@ -77,7 +77,7 @@ impl Engine {
         let at_place = match at {
             Some((host, node)) => {
                 let network = &request.network;
-                let mut conflicts = self.address_conflicts(&hostname, network).await?;
+                let mut conflicts = self.address_conflicts(&hostname, &request, &hosts).await?;
                 let conflict = conflicts.remove(&host.id);
                 let read = self.at_place(host, &node.node, network, deadline).await;
                 Some(PlaceFacts { conflict, ..read })

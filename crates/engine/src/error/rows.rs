@@ -25,6 +25,10 @@ pub(super) fn not_found_row(what: &str) -> ErrorRow {
             "not_found",
             "list what was rejected with: proximity rejected",
         ),
+        "root password that was not shown yet, of app" => (
+            "not_found",
+            "root of the node sets another one: pct exec VMID -- passwd; proximity show APP tells the number",
+        ),
         _ => ("not_found", LIST_HINT),
     };
     row(code, ErrorKind::NotFound, hint)

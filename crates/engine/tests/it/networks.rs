@@ -13,8 +13,10 @@ use proximity_pve::guest::ssh::generate_keypair;
 use proximity_pve::property::PropertyString;
 use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::{Access, Bridge};
-use proximity_store::records::{AppRecord, RequestKey};
-use proximity_testkit::world::TestWorld;
+use proximity_store::records::{AppRecord, HostPlacement, RequestKey};
+use proximity_testkit::pve::Pve;
+use proximity_testkit::world::{TestWorld, WorldParts};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
 async fn world() -> TestWorld {
@@ -243,4 +245,109 @@ async fn root_has_the_keys_that_were_asked_for() {
         refused.fields()["root_keys"].contains("number 2"),
         "{refused}"
     );
+}
+
+/// Proxmox VE is sent a password of ours, which is in no record, log line or audit entry, and shown once.
+#[tokio::test]
+async fn roots_password_is_sent_to_proxmox_ve_and_shown_once() {
+    let w = world().await;
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&sent);
+    let listens = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        if request.method == Method::Post && request.path.ends_with("/lxc") {
+            let mut params = request.params.iter();
+            let password = params.find(|(name, _)| name == "password");
+            log.lock()
+                .unwrap()
+                .push(password.map(|(_, password)| password.clone()));
+        }
+        answer
+    };
+    w.pve.distort(Some(Arc::new(listens)));
+    let mut request = beacon("web", Network::default());
+    request.root_password = true;
+    let made = deployed(&w, request.clone()).await;
+    deployed(&w, beacon("bare", Network::default())).await;
+    let sent = sent.lock().unwrap().clone();
+    let [Some(password), None] = &sent[..] else {
+        panic!("{} containers were made", sent.len());
+    };
+    assert_eq!(password.len(), 24);
+    let shown = w.engine.show_root_password(&w.actor, "web").await.unwrap();
+    assert_eq!(shown.expose_secret(), password);
+    let again = w.engine.show_root_password(&w.actor, "web").await;
+    assert_eq!(again.unwrap_err().code(), "not_found");
+    let never = w.engine.show_root_password(&w.actor, "bare").await;
+    assert_eq!(never.unwrap_err().code(), "not_found");
+    let lines = w.store.log(made.id, 0, 1_000).await.unwrap();
+    let audit = w.store.audit(1_000, 0).await.unwrap();
+    let steps = w.store.steps(made.operation.unwrap()).await.unwrap();
+    let told = format!("{lines:?}{audit:?}{steps:?}");
+    assert!(!told.contains(password.as_str()), "{told}");
+    assert!(told.contains("app.show_root_password"), "{told}");
+
+    // By keys or by a password, not by both.
+    request.hostname = "both".to_owned();
+    request.root_keys = vec![generate_keypair().unwrap().public_line];
+    let refused = w.engine.create_app(&w.actor, request).await.unwrap_err();
+    assert!(
+        refused.fields().contains_key("root_password"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn who_has_an_address_is_not_told_to_those_who_may_not_see_it() {
+    let w = world().await;
+    deployed(&w, beacon("web", given("192.0.2.10"))).await;
+    let mut request = beacon("db-1", given("192.0.2.10"));
+    request.sees_only = Some("robot".to_owned());
+    let found = w.engine.preflight(request.clone()).await.unwrap();
+    assert!(!found.deployable && !format!("{found:?}").contains("web"));
+    let refused = w.engine.create_app(&w.actor, request).await.unwrap_err();
+    assert_eq!(refused.code(), "address_taken");
+    let told = format!("{refused} {:?} {}", refused.fields(), refused.hint());
+    assert!(!told.contains("web"), "{told}");
+}
+
+/// Two clusters on one network, as their entries say, or as they do not say.
+#[tokio::test]
+async fn an_address_is_one_apps_on_all_host_entries_that_share_a_network() {
+    for (lan, is_free) in [(Some("home"), false), (None, true)] {
+        let parts = WorldParts {
+            clusters: vec![
+                Pve::cluster(0, &["pve1"], Access::Full),
+                Pve::cluster(1, &["pve1"], Access::Full),
+            ],
+            placement: HostPlacement {
+                lan: lan.map(|lan| lan.parse().unwrap()),
+                ..HostPlacement::default()
+            },
+            ..WorldParts::default()
+        };
+        let w = TestWorld::start_of(parts).await.unwrap();
+        let on = |host: &str, hostname: &str| CreateApp {
+            host: Some(host.to_owned()),
+            ..beacon(hostname, given("192.0.2.10"))
+        };
+        let first = w.engine.create_app(&w.actor, on("lab", "web")).await;
+        first.unwrap();
+        let second = w.engine.create_app(&w.actor, on("lab2", "db-1")).await;
+        match is_free {
+            true => drop(second.unwrap()),
+            false => assert_eq!(second.unwrap_err().code(), "address_taken"),
+        }
+        let elsewhere = NetworkWish {
+            vlan: Some(30),
+            ipv4: Some("192.0.2.10/24".to_owned()),
+            ..NetworkWish::default()
+        };
+        let elsewhere = CreateApp {
+            network: elsewhere.check().unwrap(),
+            ..on("lab2", "vlan")
+        };
+        let third = w.engine.create_app(&w.actor, elsewhere).await;
+        // On one entry an address is one app's, in whichever VLAN.
+        assert_eq!(third.is_ok(), !is_free, "{third:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proximity_domain::ids::AppId;
+use proximity_domain::names::Hostname;
 use proximity_domain::operation::OperationState;
 use proximity_engine::commands::{ChangeHost, CreateApp};
 use proximity_engine::engine::EngineLimits;
@@ -275,21 +275,50 @@ async fn an_app_is_kept_apart_from_others_where_a_node_is_left() {
     };
     let mut others = Vec::new();
     for (node, hostname) in [("pve2", "a"), ("pve3", "b")] {
-        others.push(ask(&w, pinned(node, hostname)).await.unwrap().id);
+        others.push(ask(&w, pinned(node, hostname)).await.unwrap().hostname);
     }
-    let apart = |hostname: &str, from: &[AppId]| CreateApp {
+    let apart = |hostname: &str, from: &[Hostname]| CreateApp {
         apart_from: from.to_vec(),
         ..beacon(hostname)
     };
     let third = ask(&w, apart("c", &others)).await.unwrap();
     assert_eq!(third.node.as_str(), "pve1");
-    others.push(third.id);
+    assert_eq!(third.made_with.apart_from, others, "that is kept");
+    others.push(third.hostname);
     let fourth = ask(&w, apart("d", &others)).await.unwrap();
     assert_ne!(
         fourth.node.as_str(),
         "pve1",
         "none is left, and others have more"
     );
+}
+
+/// What is on record of one app counts for those that come after it, unless whoever asks may not see it.
+#[tokio::test]
+async fn an_app_stays_away_from_those_that_name_it() {
+    let w = three_nodes().await;
+    for (node, used) in [("pve1", 1), ("pve2", 2), ("pve3", 4)] {
+        w.pve
+            .meddle(|world| world.node_mut(node).unwrap().memory_used_bytes = used << 30);
+    }
+    let alone = CreateApp {
+        apart_from: vec!["app-noisy".parse().unwrap(), "app-other".parse().unwrap()],
+        ..beacon("alone")
+    };
+    let alone = ask(&w, alone).await.unwrap();
+    assert_eq!(alone.node.as_str(), "pve1", "neither is there yet");
+    let noisy = ask(&w, with_memory("noisy", 64)).await.unwrap();
+    assert_eq!(noisy.node.as_str(), "pve2", "pve1 has more memory");
+    let strange = CreateApp {
+        sees_only: Some("robot".to_owned()),
+        ..with_memory("other", 64)
+    };
+    let strange = ask(&w, strange).await.unwrap();
+    assert_eq!(strange.node.as_str(), "pve1");
+    let op = w.settled(alone.operation.unwrap()).await.unwrap();
+    assert_eq!(op.state, OperationState::Succeeded);
+    let kept = w.engine.keep_apart(&w.actor, "app-alone", Vec::new()).await;
+    assert!(kept.unwrap().made_with.apart_from.is_empty());
 }
 
 #[tokio::test]

@@ -139,6 +139,7 @@ impl Walk {
             },
             network: proximity_domain::network::Network::default(),
             root_keys: Vec::new(),
+            root_password: None,
             description: guest_mark().to_string(),
             pool: Some(name("gold")),
             unprivileged: true,

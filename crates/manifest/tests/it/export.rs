@@ -66,6 +66,9 @@ prop_compose! {
             port,
             exposed: told.0,
             guarded: told.1,
+            made_with: Default::default(),
+            bridge: None,
+            site: None,
             depends_on: Vec::new(),
             secrets: BTreeMap::new(),
         }
@@ -145,6 +148,10 @@ fn wanted(document: &Manifest) -> Wanted {
                 settings: settings.collect(),
                 power: spec.power,
                 ignore: spec.ignore.clone(),
+                network: spec.network.as_ref().map(|wish| Box::new(wish.check().unwrap())),
+                root: None,
+                site: None,
+                apart_from: None,
             };
             (name, WantedKind::App(app))
         }
@@ -254,6 +261,9 @@ fn what_is_changed_by_hand_is_told_of_what_was_exported() {
         port: 80,
         exposed: true,
         guarded: false,
+        made_with: Default::default(),
+        bridge: None,
+        site: None,
         depends_on: Vec::new(),
         secrets: BTreeMap::new(),
     };

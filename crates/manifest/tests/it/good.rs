@@ -109,6 +109,12 @@ fn everything_that_can_be_said_is_read() {
             ]
             .map(|(name, source)| (name.parse().unwrap(), source))
             .into(),
+            network: None,
+            root_access: None,
+            root_keys: Vec::new(),
+            host_name: None,
+            certificate: None,
+            apart_from: None,
             power: Some(WantedPower::Running),
             policy: Policy::Revert,
             ignore: ignored(&["memory", "net*", "tags"]),

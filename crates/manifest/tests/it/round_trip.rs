@@ -7,6 +7,7 @@ use proximity_domain::manifest::{
     SettingSource, StackApp, StackSpec, WantedPower,
 };
 use proximity_manifest::{Manifests, write};
+use serde_json::json;
 
 use crate::read_one;
 
@@ -73,8 +74,8 @@ fn app() -> impl Strategy<Value = AppSpec> {
         prop::option::of("[a-z0-9][a-z0-9]{0,8}"),
     );
     let said = (power(), policy(), ignore());
-    (resources, settings, place, said).prop_map(
-        |((memory_mib, cores, disk_gib), settings, (host, node), (power, policy, ignore))| {
+    (resources, settings, place, said, reach()).prop_map(
+        |((memory_mib, cores, disk_gib), settings, (host, node), (power, policy, ignore), reach)| {
             AppSpec {
                 catalog_id: "nginx".parse().unwrap(),
                 host: host.map(|host| host.parse().unwrap()),
@@ -92,9 +93,40 @@ fn app() -> impl Strategy<Value = AppSpec> {
                 policy,
                 ignore,
                 depends_on: Vec::new(),
+                ..reach
             }
         },
     )
+}
+
+/// How an app is attached, let root in and reached.
+fn reach() -> impl Strategy<Value = AppSpec> {
+    let network = prop::option::of((prop::option::of(1_u32..4095), any::<bool>()));
+    let root = prop::sample::select(vec![
+        json!({}),
+        json!({"root_access": "none"}),
+        json!({"root_access": "password"}),
+        json!({"root_access": "keys", "root_keys": ["ssh-ed25519 AAAA me, myself"]}),
+    ]);
+    let name = prop::sample::select(vec![
+        json!({}),
+        json!({"host_name": "none"}),
+        json!({"host_name": "blog.example.org"}),
+        json!({"host_name": "b.example.org", "certificate": {"cert_file": "/a", "key_file": "/b c"}}),
+    ]);
+    let apart = prop::option::of(prop::collection::btree_set("[a-z]{3,8}", 0..3));
+    (network, root, name, apart).prop_map(|(network, root, name, apart)| {
+        let mut spec = json!({"catalog_id": "nginx"});
+        let of_network = network.map(|(vlan, is_given)| match is_given {
+            true => json!({"vlan": vlan, "ipv4": "192.0.2.10/24", "dns": ["192.0.2.53"]}),
+            false => json!({"vlan": vlan, "ipv6": "auto"}),
+        });
+        for part in [root, name, json!({"network": of_network, "apart_from": apart})] {
+            let fields = part.as_object().unwrap().clone().into_iter();
+            spec.as_object_mut().unwrap().extend(fields);
+        }
+        serde_json::from_value(spec).unwrap()
+    })
 }
 
 fn adopted() -> impl Strategy<Value = AdoptedSpec> {

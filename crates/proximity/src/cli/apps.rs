@@ -42,6 +42,9 @@ pub(crate) struct DeployArgs {
     /// File with a public SSH key that root of the container logs in with; may be given several times [default: root has neither key nor password]
     #[arg(long = "root-key", value_name = "FILE")]
     pub(crate) root_keys: Vec<PathBuf>,
+    /// Make a password for root of the container, instead of keys; `proximity root-password APP` shows it once
+    #[arg(long, conflicts_with = "root_keys")]
+    pub(crate) root_password: bool,
     /// Only look whether it can be deployed, and say in numbers what speaks against it; makes nothing
     #[arg(long, conflicts_with = "detach")]
     pub(crate) dry_run: bool,

@@ -134,6 +134,9 @@ pub(crate) struct HostsSet {
     /// Whether a deploy downloads an OS template through PVE where it is missing
     #[arg(long, value_name = "YES|NO", group = "change", value_parser = yes_or_no)]
     pub(crate) fetch_templates: Option<bool>,
+    /// Name of the network that its bridges lead to, the same on entries that share it; "none" for none. An address is one app's there
+    #[arg(long, value_name = "NAME", group = "change")]
+    pub(crate) lan: Option<String>,
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {

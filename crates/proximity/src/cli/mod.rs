@@ -167,6 +167,8 @@ pub(crate) enum Command {
     Apps(AppsArgs),
     /// Show one app
     Show(ShowArgs),
+    /// Show root's password of an app that was deployed with --root-password: once, then it is forgotten
+    RootPassword(ShowArgs),
     /// Show where an app is on the network: devices, MACs and addresses of its container as they were read last
     Addresses(ShowArgs),
     /// Show what happened to an app

@@ -34,6 +34,13 @@ pub(crate) async fn run(context: &Context, args: DeployArgs) -> Result<(), Faile
         .note(&format!("deploying {} as {}", app.catalog_id, app.hostname));
     follow::settle(context, &client, operation, waiting).await?;
     let app = client.app(&app.id).await?;
+    if body.root_password {
+        let line = format!(
+            "root's password is shown once, by: proximity root-password {}",
+            app.hostname
+        );
+        context.output.note(&line);
+    }
     context.output.result(&app, show::human)
 }
 
@@ -58,6 +65,7 @@ fn body(args: DeployArgs) -> Result<CreateApp, Failed> {
         network: network(args.network),
         apart_from: args.apart_from,
         root_keys,
+        root_password: args.root_password,
         host_name: args.host_name,
         certificate: files.map(|(cert_file, key_file)| CertificateFiles {
             cert_file,

@@ -14,6 +14,7 @@ pub(crate) async fn set(context: &Context, args: HostsSet) -> Result<(), Failed>
         vmids: args.vmids.map(|range| (range != "pve").then_some(range)),
         excluded_nodes: None,
         fetch_templates: args.fetch_templates,
+        lan: args.lan.map(|name| (name != "none").then_some(name)),
     };
     if !args.exclude.is_empty() || !args.include.is_empty() {
         let mut excluded = client.host(&args.host).await?.excluded_nodes;
@@ -106,8 +107,12 @@ fn human(host: &Host) -> String {
         true => "downloaded by a deploy",
         false => "left to people",
     };
+    let lan = match &host.lan {
+        Some(lan) => format!("; its network is {lan}"),
+        None => String::new(),
+    };
     format!(
-        "{}: VMIDs of new containers {vmids}; nodes excluded from new apps: {excluded}; missing OS templates are {templates}",
+        "{}: VMIDs of new containers {vmids}; nodes excluded from new apps: {excluded}; missing OS templates are {templates}{lan}",
         host.label
     )
 }

@@ -49,6 +49,7 @@ mod remove;
 mod resources;
 mod restore_keys;
 mod rollback;
+mod root_password;
 mod secrets;
 mod serve;
 mod show;
@@ -113,6 +114,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Forget(args) => adopt::forget(context, args).await,
         Command::Apps(args) => apps::run(context, args).await,
         Command::Show(args) => show::run(context, args).await,
+        Command::RootPassword(args) => root_password::run(context, args).await,
         Command::Addresses(args) => addresses::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
         Command::Events(args) => events::run(context, args).await,

@@ -68,6 +68,7 @@ pub(crate) async fn deploy(
         network: None,
         apart_from: Vec::new(),
         root_keys: Vec::new(),
+        root_password: false,
         host_name: None,
         certificate: None,
     };

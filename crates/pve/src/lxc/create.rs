@@ -3,6 +3,7 @@
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::{BridgeName, Hostname, Mac, NodeName, PoolName, StorageName, Volid};
 use proximity_domain::network::{Ipv4, Ipv6, Network};
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::call::Call;
 use crate::client::Client;
@@ -13,7 +14,7 @@ use crate::upid::Upid;
 /// A container to be created from a template. It is not started.
 ///
 /// Tags are not offered: PVE refuses them at create for tokens with rights on a pool only; set them afterwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CreateLxc {
     /// The number it gets; refused if taken.
     pub vmid: Vmid,
@@ -35,8 +36,11 @@ pub struct CreateLxc {
     pub net0: NewNet,
     /// VLAN, addresses and name servers. Its bridge does not count: `net0` has one.
     pub network: Network,
-    /// Public keys that root logs in with, OpenSSH's form, one each. Without any root has no way in but through the node.
+    /// Public keys that root logs in with, OpenSSH's form, one each. Without any, and without a password, root has no way in but through
+    /// the node.
     pub root_keys: Vec<String>,
+    /// Root's password, 5 characters and more. Proxmox VE keeps its hash inside the container alone.
+    pub root_password: Option<SecretString>,
     /// Notes, with the mark as the last line; at most 8192 bytes.
     pub description: String,
     /// Pool it becomes a member of.
@@ -116,6 +120,7 @@ impl CreateLxc {
     fn call(&self, node: &NodeName) -> Call {
         let servers: Vec<String> = self.network.dns.iter().map(ToString::to_string).collect();
         let servers = (!servers.is_empty()).then(|| servers.join(" "));
+        let password = self.root_password.as_ref();
         let keys = (!self.root_keys.is_empty()).then(|| self.root_keys.join("\n"));
         Call::post(&["nodes", node.as_str(), "lxc"])
             .with("vmid", self.vmid)
@@ -129,6 +134,7 @@ impl CreateLxc {
             .with_some("nameserver", servers)
             .with_some("searchdomain", self.network.search.as_ref())
             .with_some("ssh-public-keys", keys)
+            .with_some("password", password.map(SecretString::expose_secret))
             .with("description", &self.description)
             .with_some("pool", self.pool.as_ref())
             .with_flag("unprivileged", self.unprivileged)

@@ -304,6 +304,7 @@ pub(crate) fn new_container() -> CreateLxc {
         },
         network: proximity_domain::network::Network::default(),
         root_keys: Vec::new(),
+        root_password: None,
         description: "notes".to_owned(),
         pool: None,
         unprivileged: true,

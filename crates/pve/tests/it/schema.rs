@@ -128,6 +128,7 @@ async fn send_changes(client: &Client) {
         .check()
         .unwrap(),
         root_keys: vec!["ssh-ed25519 AAAA".to_owned(), "ssh-ed25519 BBBB".to_owned()],
+        root_password: Some("correct horse".into()),
         description: "text; with = and &\nmark".to_owned(),
         pool: Some("apps/web".parse().unwrap()),
         unprivileged: true,

@@ -17,6 +17,8 @@ use super::{moment, ports, problem, shown_site};
 /// An app with its host's label and its guests.
 pub(crate) fn app(record: AppRecord, host_label: &str, guests: &[RecordedGuest]) -> App {
     let url = record.shown_url().map(str::to_owned);
+    let made_with = record.made_with;
+    let network = &made_with.network;
     App {
         id: record.id.to_string(),
         hostname: record.hostname.into(),
@@ -42,6 +44,13 @@ pub(crate) fn app(record: AppRecord, host_label: &str, guests: &[RecordedGuest])
         container_port: record.guest_port,
         url,
         site: record.site.map(shown_site),
+        network: (!network.is_usual()).then(|| shown_network(network.words())),
+        root_access: match (made_with.root_password, made_with.root_keys.is_empty()) {
+            (true, _) => Some("password".to_owned()),
+            (false, false) => Some("keys".to_owned()),
+            (false, true) => None,
+        },
+        apart_from: made_with.apart_from.into_iter().map(String::from).collect(),
         operation_id: record.operation.map(|id| id.to_string()),
         owner: record.owner,
         created_at: moment(record.created_at),
@@ -171,5 +180,19 @@ pub(crate) fn network(config: NetworkConfig) -> NetworkWish {
         gateway6: config.gateway6,
         dns: config.dns,
         search: config.search,
+    }
+}
+
+/// A container's network as it was asked for.
+fn shown_network(words: NetworkWish) -> NetworkConfig {
+    NetworkConfig {
+        bridge: words.bridge,
+        vlan: words.vlan,
+        ipv4: words.ipv4,
+        gateway: words.gateway,
+        ipv6: words.ipv6,
+        gateway6: words.gateway6,
+        dns: words.dns,
+        search: words.search,
     }
 }

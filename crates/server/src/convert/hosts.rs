@@ -70,6 +70,7 @@ pub(crate) fn host(record: HostRecord) -> Host {
         bridge: record.bridge.into(),
         vmids: record.placement.vmids.map(String::from),
         fetch_templates: !record.placement.templates_by_hand,
+        lan: record.placement.lan.map(String::from),
         excluded_nodes: names(record.placement.excluded_nodes),
         known_nodes: names(record.known_nodes),
         pve_version: record.pve_version,

@@ -15,6 +15,7 @@ use proximity_api::operations::Operation;
 use proximity_domain::app::StatusLabel;
 use proximity_domain::create::ResourceRequest;
 use proximity_domain::ids::{AppId, HostId, OperationId};
+use proximity_domain::made_with::MOST_APART;
 use proximity_domain::operation::OperationKind;
 use proximity_engine::commands::{self, Action};
 use proximity_store::Reader;
@@ -151,9 +152,6 @@ pub(crate) async fn preflight(
     Ok(Json(convert::preflight(found)))
 }
 
-/// Names of apps at most that one is kept apart from.
-const MOST_APART: usize = 16;
-
 async fn wanted(
     state: &AppState,
     caller: &Caller,
@@ -168,7 +166,7 @@ async fn wanted(
     }
     let mut apart_from = Vec::new();
     for name in &body.apart_from {
-        apart_from.push(lookup::app(&state.reader(), caller, name).await?.id);
+        apart_from.push(lookup::app(&state.reader(), caller, name).await?.hostname);
     }
     let site = convert::site(body.host_name.as_deref(), body.certificate.as_ref())?;
     let wish = body.network.map(convert::network).unwrap_or_default();
@@ -189,6 +187,8 @@ async fn wanted(
         network,
         apart_from,
         root_keys: body.root_keys,
+        root_password: body.root_password,
+        sees_only: caller.sees_only().map(str::to_owned),
         site,
         key,
     })

@@ -125,6 +125,7 @@ pub(crate) async fn change(
         vmids: body.vmids,
         excluded_nodes: body.excluded_nodes,
         fetch_templates: body.fetch_templates,
+        lan: body.lan,
     };
     let engine = state.engine();
     let record = engine.change_host(caller.actor(), &name, request).await?;

@@ -34,6 +34,7 @@ pub(crate) mod rejected;
 pub(crate) mod resources;
 pub(crate) mod restore_keys;
 pub(crate) mod rollback;
+pub(crate) mod root_password;
 pub(crate) mod secrets;
 pub(crate) mod sources;
 pub(crate) mod stats;

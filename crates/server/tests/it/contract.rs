@@ -6,6 +6,7 @@ mod audit;
 mod catalog;
 mod export;
 mod observed;
+mod passwords;
 mod plans;
 mod preflights;
 mod rollback;
@@ -109,6 +110,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     assert_eq!(removed.status, 204);
     adopted::adoption(&live).await;
     observed::resources(&live).await;
+    passwords::shown_once(&live).await;
     let gone = live
         .settled("POST", "/api/apps/web/action", &action("delete"))
         .await;

@@ -53,7 +53,7 @@ impl State {
     ) -> Result<AppRecord, StoreError> {
         self.refuse_new(&app)?;
         if class == AppClass::Native {
-            self.refuse_given(&app, operation)?;
+            self.refuse_given(&app)?;
         }
         self.refuse_beyond_queue()?;
         let id = app.id;
@@ -316,6 +316,7 @@ impl State {
         }
         let app = self.live_row(id)?;
         app.asked.environment_sealed = String::new().into();
+        app.asked.root_password = None;
         app.ports = None;
         let ports = record.ports;
         app.archived = Some(ArchivedApp {

@@ -80,6 +80,8 @@ fn app() -> NewApp {
         environment_sealed: "{}".to_owned().into(),
         guest_port: 80,
         site: None,
+        made_with: Default::default(),
+        root_password: None,
     }
 }
 

@@ -24,6 +24,7 @@ mod invariants;
 mod invariants_tests;
 mod journal;
 mod lost;
+mod made_with;
 mod model;
 mod notices;
 mod observation;

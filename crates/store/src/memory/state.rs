@@ -358,6 +358,7 @@ impl App {
             exposed: self.exposed,
             url: self.url.clone(),
             site: self.site.clone(),
+            made_with: asked.made_with.clone(),
             operation,
             created_at: self.created_at,
             status_changed_at: self.status_changed_at,

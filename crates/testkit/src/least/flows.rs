@@ -209,6 +209,7 @@ impl Hands {
             },
             network: proximity_domain::network::Network::default(),
             root_keys: Vec::new(),
+            root_password: None,
             description: "made with the least".to_owned(),
             pool: Some(name(POOL)),
             unprivileged: true,

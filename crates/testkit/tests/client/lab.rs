@@ -254,6 +254,7 @@ impl Hands {
             net0: net(n),
             network: proximity_domain::network::Network::default(),
             root_keys: Vec::new(),
+            root_password: None,
             description: mark(n).described("made by a test"),
             pool: None,
             unprivileged: true,

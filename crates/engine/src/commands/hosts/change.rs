@@ -1,7 +1,7 @@
 //! Changing where a host entry lets new containers go, and forgetting a node that left its cluster.
 
 use proximity_domain::event::EventKind;
-use proximity_domain::names::NodeName;
+use proximity_domain::names::{LanName, NodeName};
 use proximity_domain::vmids::VmidRange;
 use proximity_pve::cluster::ClusterStatus;
 use proximity_store::records::{Actor, HostRecord};
@@ -21,6 +21,8 @@ pub struct ChangeHost {
     pub excluded_nodes: Option<Vec<String>>,
     /// Whether a deploy downloads an OS template where it is missing.
     pub fetch_templates: Option<bool>,
+    /// What it calls the network that its bridges lead to; `Some(None)`: nothing.
+    pub lan: Option<Option<String>>,
 }
 
 impl Engine {
@@ -45,6 +47,10 @@ impl Engine {
         }
         if let Some(fetches) = request.fetch_templates {
             record.placement.templates_by_hand = !fetches;
+        }
+        if let Some(lan) = request.lan {
+            let lan = lan.map(|text| text.parse::<LanName>()).transpose();
+            record.placement.lan = lan.map_err(|e| invalid("lan", e.to_string()))?;
         }
         self.store()
             .change_host(

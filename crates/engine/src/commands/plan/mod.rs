@@ -14,7 +14,7 @@ use proximity_domain::desired::Documents;
 use proximity_domain::ids::{PlanId, Vmid};
 use proximity_domain::manifest::Manifest;
 use proximity_domain::names::{HostLabel, Hostname};
-use proximity_domain::plan::{Obstacle, Recorded, Wanted, decide};
+use proximity_domain::plan::{Act, Obstacle, Plan, Recorded, Wanted, WantedKind, decide};
 use proximity_domain::rollback::{self, Rollback};
 use proximity_store::plans::PlanRecord;
 use proximity_store::records::{Actor, HostRecord};
@@ -157,7 +157,10 @@ impl Engine {
             }
             None => Documents::of(documents),
         };
-        rights::look(self, &hosts, &mut plan, deadline).await;
+        rights::look(self, &hosts, &wanted, &mut plan, deadline).await;
+        if !self.inner.parts.ingress.leads_names() {
+            without_names(&wanted, &mut plan);
+        }
         let brake = self.reconciler().brake_on(plan.removed()).await?;
         plan.brake_by(brake);
         self.note_rejected(&mut plan, &kept).await?;
@@ -172,6 +175,29 @@ impl Engine {
             self.store().keep_plan(&record, &kept, actor).await?;
         }
         Ok(record)
+    }
+}
+
+/// Holds back what would lead an app under a host name where nothing leads under any.
+fn without_names(wanted: &[Wanted], plan: &mut Plan) {
+    let led = wanted.iter().filter_map(|one| match &one.kind {
+        WantedKind::App(app) => app.site.as_ref()?.site().map(|_| &one.name),
+        WantedKind::Adopted(_) => None,
+    });
+    let led: BTreeSet<&Hostname> = led.collect();
+    for change in &mut plan.changes {
+        let is_new = match change.act {
+            Act::Create | Act::Replace => true,
+            Act::Update => change.fields.iter().any(|field| field.path == "host_name"),
+            Act::Adopt | Act::Forget | Act::Destroy | Act::NoOp => false,
+        };
+        if is_new && led.contains(&change.name) {
+            change.obstacles.push(Obstacle::new(
+                "invalid_value",
+                "it is to have a host name, and this server leads no app under one",
+                "set ingress.driver to caddy in its configuration, and ingress.caddy.server; or leave `host_name` out",
+            ));
+        }
     }
 }
 

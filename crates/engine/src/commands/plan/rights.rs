@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proximity_domain::app::AppClass;
 use proximity_domain::ids::Vmid;
-use proximity_domain::names::NodeName;
-use proximity_domain::plan::{Act, Change, Plan};
+use proximity_domain::names::{Hostname, NodeName};
+use proximity_domain::network::Network;
+use proximity_domain::plan::{Act, Change, Plan, Wanted, WantedKind};
 use proximity_domain::preflight::RightsFacts;
 use proximity_domain::token_purpose::TokenPurpose;
 use proximity_pve::access::Privileges;
@@ -15,7 +16,7 @@ use proximity_store::records::HostRecord;
 use serde_json::json;
 
 use crate::cluster::Cluster;
-use crate::commands::create_app::upstream;
+use crate::commands::create_app::{bridge_of, upstream};
 use crate::commands::deadline::{Deadline, no_time};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -54,14 +55,20 @@ const DESTROYS: &[Call] = &[
 pub(super) async fn look(
     engine: &Engine,
     hosts: &[HostRecord],
+    wanted: &[Wanted],
     plan: &mut Plan,
     deadline: Deadline,
 ) {
+    let networks = wanted.iter().filter_map(|one| match &one.kind {
+        WantedKind::App(app) => Some((&one.name, app.network.as_deref()?)),
+        WantedKind::Adopted(_) => None,
+    });
+    let networks: BTreeMap<&Hostname, &Network> = networks.collect();
     for host in hosts {
         let mut of_host: Vec<(&mut Change, Vec<Wish>)> = Vec::new();
         for change in &mut plan.changes {
             let wishes = match change.place.host_id == Some(host.id) {
-                true => wishes(change, host),
+                true => wishes(change, host, networks.get(&change.name).copied()),
                 false => Vec::new(),
             };
             if !wishes.is_empty() {
@@ -208,9 +215,16 @@ fn of_update(change: &Change) -> Vec<Call> {
         .collect()
 }
 
-/// What the calls of a change need on this host.
-fn wishes(change: &Change, host: &HostRecord) -> Vec<Wish> {
-    needed_for(calls(change), &Spot::of(change), host)
+/// What the calls of a change need on this host; `network` is how a container that is made is to be attached, if the documents say.
+fn wishes(change: &Change, host: &HostRecord, network: Option<&Network>) -> Vec<Wish> {
+    let mut spot = Spot::of(change);
+    let Some(network) = network else {
+        return needed_for(calls(change), &spot, host);
+    };
+    spot.vlan = network.vlan;
+    let mut attached = host.clone();
+    attached.bridge = bridge_of(host, network).clone();
+    needed_for(calls(change), &spot, &attached)
 }
 
 /// What these calls need on this host.
@@ -377,7 +391,7 @@ mod tests {
 
     /// What such a change needs, as `purpose: privileges on path`.
     fn needed(change: &Change, pool: Option<&str>) -> BTreeSet<String> {
-        let wishes = wishes(change, &host(pool)).into_iter();
+        let wishes = wishes(change, &host(pool), None).into_iter();
         let told = wishes.map(|wish| {
             let (purpose, path) = wish.asked;
             format!("{purpose}: {} on {path}", wish.any_of.join("|"))
@@ -448,7 +462,7 @@ mod tests {
         let path = "/pool/apps".to_owned();
         let held = serde_json::from_value(json!({ "VM.Config.Options": 1 })).unwrap();
         let held = BTreeMap::from([((TokenPurpose::Operate, path), held)]);
-        let wanted = wishes(&update, &host(Some("apps")));
+        let wanted = wishes(&update, &host(Some("apps")), None);
         judge(&mut update, wanted, &held);
         assert_eq!(update.lacks, ["VM.Config.Memory on /pool/apps"]);
         let any = Wish {
@@ -457,7 +471,7 @@ mod tests {
         };
         judge(&mut update, vec![any], &held);
         assert!(update.lacks.is_empty() && update.notes.is_empty());
-        let wanted = wishes(&update, &host(None));
+        let wanted = wishes(&update, &host(None), None);
         judge(&mut update, wanted, &held);
         assert_eq!(update.notes.len(), 1, "{:?}", update.notes);
     }

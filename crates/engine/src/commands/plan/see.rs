@@ -10,7 +10,7 @@ use proximity_domain::desired::DesiredSpec;
 use proximity_domain::guest::{ContainerRef, Ownership};
 use proximity_domain::ids::{AppId, HostId, Vmid};
 use proximity_domain::manifest::WantedPower;
-use proximity_domain::names::{Hostname, SecretName};
+use proximity_domain::names::{BridgeName, Hostname, SecretName};
 use proximity_domain::observe::Sight;
 use proximity_domain::plan::{
     Figure, HostSight, MarkSeen, Observed, Obstacle, Recorded, SeenBy, State, Wanted, WantedKind,
@@ -276,6 +276,8 @@ pub(super) async fn record(
     owner: Option<&str>,
 ) -> Result<(Vec<Recorded>, BTreeMap<(HostId, Vmid), RecordedGuest>), EngineError> {
     let store = engine.store();
+    let hosts = store.hosts().await?.into_iter();
+    let bridges: BTreeMap<HostId, BridgeName> = hosts.map(|host| (host.id, host.bridge)).collect();
     let guards = store.guards().await?;
     let guards: BTreeSet<AppId> = guards.iter().map(|guarded| guarded.app).collect();
     let ties = store.desired_ties().await?.into_iter();
@@ -295,7 +297,10 @@ pub(super) async fn record(
             let is_own = owner.is_none_or(|owner| owner == app.owner);
             let is_guarded = guards.contains(&app.id);
             let ties = ties.remove(&app.id);
-            let recorded = on_record(app, place.as_ref(), is_own, is_guarded);
+            let recorded = Recorded {
+                bridge: bridges.get(&app.host).cloned(),
+                ..on_record(app, place.as_ref(), is_own, is_guarded)
+            };
             all.push(tied(recorded, ties));
             if let (Some(guest), Some(place)) = (guest, place) {
                 places.insert((place.host, place.vmid), guest);
@@ -333,6 +338,9 @@ fn on_record(
         port: app.guest_port,
         exposed: app.exposed,
         guarded,
+        made_with: app.made_with,
+        bridge: None,
+        site: app.site.map(|of| of.site),
         depends_on: Vec::new(),
         secrets: BTreeMap::new(),
     }

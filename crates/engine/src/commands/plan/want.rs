@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use proximity_domain::create::{self, ResourceRequest, Resources};
 use proximity_domain::desired::{DesiredSpec, Documents};
 use proximity_domain::ids::{HostId, Vmid};
-use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest};
-use proximity_domain::names::{HostLabel, Hostname, NodeName};
-use proximity_domain::plan::{Wanted, WantedAdopted, WantedApp, WantedKind};
+use proximity_domain::made_with::RootAccess;
+use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest, RootMode};
+use proximity_domain::names::{HostLabel, Hostname, NodeName, SiteName};
+use proximity_domain::network::Network;
+use proximity_domain::plan::{Wanted, WantedAdopted, WantedApp, WantedKind, WantedSite};
+use proximity_domain::site::{CertificateFiles, NameWish, Site};
 use proximity_store::records::HostRecord;
 
 use crate::catalog::Catalog;
+use crate::commands::create_app::root_keys;
 use crate::error::EngineError;
 
 /// What is wanted of each app.
@@ -31,6 +35,7 @@ pub(super) fn wanted(
         layers: layers.collect(),
         documents: Documents::of(documents),
         taken: BTreeMap::new(),
+        led: BTreeMap::new(),
         wrong: BTreeMap::new(),
     };
     let mut all = Vec::new();
@@ -76,6 +81,8 @@ struct Wishes<'a> {
     documents: Documents,
     /// Which app takes over which container.
     taken: BTreeMap<(HostId, Vmid), Hostname>,
+    /// Which app is led to under which host name.
+    led: BTreeMap<SiteName, Hostname>,
     wrong: BTreeMap<String, String>,
 }
 
@@ -100,6 +107,8 @@ impl Wishes<'_> {
                 }
             })
             .ok();
+        let (network, root) = (self.network(name, spec), self.root(name, spec));
+        let site = self.site(name, spec);
         let app = WantedApp {
             catalog_id: spec.catalog_id.clone(),
             host,
@@ -108,8 +117,66 @@ impl Wishes<'_> {
             settings: settings?,
             power: spec.power,
             ignore: spec.ignore.clone(),
+            network: network.map(Box::new),
+            root,
+            site: site.map(Box::new),
+            apart_from: spec
+                .apart_from
+                .as_ref()
+                .map(|names| names.iter().cloned().collect()),
         };
         Some(self.layered(name, WantedKind::App(app)))
+    }
+
+    fn network(&mut self, name: &Hostname, spec: &AppSpec) -> Option<Network> {
+        let network = spec.network.as_ref()?.check();
+        network
+            .map_err(|bad| self.refuse(name, &format!("network.{}", bad.field), bad.why))
+            .ok()
+    }
+
+    /// How root is to be let in. Keys and the word that there are some go together.
+    fn root(&mut self, name: &Hostname, spec: &AppSpec) -> Option<RootAccess> {
+        let has_keys = !spec.root_keys.is_empty();
+        if has_keys != (spec.root_access == Some(RootMode::Keys)) {
+            let why = "keys go with `root_access: keys`, and that with keys".to_owned();
+            self.refuse(name, "root_keys", why);
+            return None;
+        }
+        let keys = root_keys(&spec.root_keys);
+        let keys = keys.map_err(|why| self.refuse(name, "root_keys", why.to_string()));
+        Some(RootAccess {
+            keys: keys.ok()?,
+            password: spec.root_access? == RootMode::Password,
+        })
+    }
+
+    /// Under which host name it is to be led to, which is one app's alone.
+    fn site(&mut self, name: &Hostname, spec: &AppSpec) -> Option<WantedSite> {
+        let files = spec.certificate.clone().map(|files| {
+            let checked = CertificateFiles::new(files.cert_file, files.key_file);
+            checked.map_err(|bad| self.refuse(name, "certificate", bad.to_string()))
+        });
+        let certificate = files.transpose().ok()?;
+        match (&spec.host_name, certificate) {
+            (None | Some(NameWish::None), Some(_)) => {
+                let why = "it is for a host name, and none is given".to_owned();
+                self.refuse(name, "certificate", why);
+                None
+            }
+            (None, None) => None,
+            (Some(NameWish::None), None) => Some(WantedSite::Nobody),
+            (Some(NameWish::Name(of)), certificate) => {
+                if let Some(first) = self.led.insert(of.clone(), name.clone()) {
+                    let why = format!(
+                        "{of} is to be the host name of {first} as well: it is one app's alone"
+                    );
+                    self.refuse(name, "host_name", why);
+                }
+                let name = of.clone();
+                Some(WantedSite::Led(Site { name, certificate }))
+            }
+        }
     }
 
     fn adopted(&mut self, name: &Hostname, spec: &AdoptedSpec) -> Option<Wanted> {

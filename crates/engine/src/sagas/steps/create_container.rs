@@ -14,14 +14,13 @@ use proximity_pve::lxc::{CreateLxc, NewNet};
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::error::StoreError;
 use proximity_store::records::LogLevel;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::destroy::{DOING as DESTROYING, Trace, half_created, remove_guest};
 use super::fetch_template::fetch;
 use super::reserve_vmid::{choose_vmid, new_guest};
 use super::unprotect::put_back;
-use crate::commands::{DeployInput, bridge_of};
+use crate::commands::bridge_of;
 use crate::saga::{
     Change, Cx, Done, Intent, Look, Sent as Calls, StepAction, StepError, StepResult,
     absent_everywhere, confirm, crowded,
@@ -384,7 +383,7 @@ async fn create_once_more(cx: &Cx, mut guest: NativeGuest, intent: &Value) -> St
     let vmid = choose_vmid(cx, &[]).await?.vmid();
     guest.identity.vmid = vmid;
     guest.place.vmid = vmid;
-    cx.create_lxc(&guest.place, request(cx, &guest, intent)?)
+    cx.create_lxc(&guest.place, request(cx, &guest, intent).await?)
         .await?;
     Ok(Done::nothing())
 }
@@ -435,7 +434,8 @@ async fn create(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Sent
     if !absent? {
         return Ok(Sent::lost("the cluster lists another guest"));
     }
-    match cx.create_lxc(place, request(cx, guest, intent)?).await {
+    let request = request(cx, guest, intent).await?;
+    match cx.create_lxc(place, request).await {
         Ok(outcome) => {
             cx.reload().await.map_err(StepError::Halt)?;
             judge(cx, Cx::task_failed(DOING, &outcome))
@@ -463,7 +463,7 @@ fn judge(cx: &Cx, failure: Option<Failure>) -> StepResult<Sent> {
     }
 }
 
-fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<CreateLxc> {
+async fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<CreateLxc> {
     let host = cx.cluster.host();
     let text = format!(
         "{} ({}), deployed by Proximity",
@@ -477,8 +477,18 @@ fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<CreateLxc
         ))
     };
     let ostemplate: Option<Volid> = intent["ostemplate"].as_str().and_then(|t| t.parse().ok());
-    let input = DeployInput::deserialize(&cx.op.input).map_err(|_| unreadable("network"))?;
-    let bridge = bridge_of(host, &input.network).clone();
+    let made_with = &cx.app.made_with;
+    let bridge = bridge_of(host, &made_with.network).clone();
+    let root_password = match made_with.root_password {
+        // It is forgotten once it was shown, which is not before the container is there.
+        true => Some(
+            cx.store()
+                .root_password(cx.app.id)
+                .await?
+                .ok_or_else(|| unreadable("password of root"))?,
+        ),
+        false => None,
+    };
     let memory_mib =
         u32::try_from(cx.app.resources.memory_mib).map_err(|_| unreadable("memory"))?;
     Ok(CreateLxc {
@@ -495,8 +505,9 @@ fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<CreateLxc
             bridge,
             hwaddr: guest.identity.net0_mac,
         },
-        network: input.network,
-        root_keys: input.root_keys,
+        network: made_with.network.clone(),
+        root_keys: made_with.root_keys.clone(),
+        root_password,
         description: guest.identity.mark.described(&text),
         pool: host.pool.clone(),
         unprivileged: true,

@@ -1,5 +1,6 @@
 //! Plans that are carried out on the emulated PVE: in order, once, and no further than was agreed to.
 
+mod attached;
 mod back;
 mod carried;
 mod cut_off;
@@ -168,6 +169,12 @@ fn app(name: &str, needs: &[&str]) -> Manifest {
             node: None,
             resources: ResourceWish::default(),
             settings: BTreeMap::new(),
+            network: None,
+            root_access: None,
+            root_keys: Vec::new(),
+            host_name: None,
+            certificate: None,
+            apart_from: None,
             power: None,
             policy: Policy::Warn,
             ignore: Ignored::default(),

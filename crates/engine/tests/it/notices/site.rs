@@ -225,6 +225,8 @@ fn new_app(hostname: &str, id: u128) -> (NewApp, NewOperation) {
         environment_sealed: "{}".into(),
         guest_port: 80,
         site: None,
+        made_with: Default::default(),
+        root_password: None,
     };
     let operation = NewOperation {
         id: Uuid::from_u128(id + 1).into(),

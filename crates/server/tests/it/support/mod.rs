@@ -237,6 +237,8 @@ impl World {
             environment_sealed: "{}".into(),
             guest_port: 8080,
             site: None,
+            made_with: Default::default(),
+            root_password: None,
         };
         let operation = NewOperation {
             id: OperationId(Ids.uuid()),

@@ -7,8 +7,10 @@ use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId, Vmid};
+use proximity_domain::made_with::MadeWith;
 use proximity_domain::merge::{Accepted, Merged, Verdict};
-use proximity_domain::names::Mac;
+use proximity_domain::names::{Hostname, LanName, Mac};
+use proximity_domain::network::NetworkWish;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::site::{CertificateFiles, Site};
 use proximity_domain::vmids::VmidRange;
@@ -19,8 +21,8 @@ use proximity_store::records::{
     RequestKey, SshAccess, SshKind, TlsTrust, TokenRecord,
 };
 use proximity_store::views::{AppFilter, OperationFilter};
-use secrecy::SecretString;
-use serde_json::{Value, json};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::calls::Call;
@@ -36,14 +38,21 @@ pub fn key_of(n: u8) -> RequestKey {
     }
 }
 
-/// What a deploy is asked for; each third one gives one of four addresses.
-fn input_of(n: u8) -> Value {
+/// What an app is made with; each third one is given one of four addresses, in one of two VLANs.
+fn made_with(n: u8) -> MadeWith {
     if !n.is_multiple_of(3) {
-        return json!({"n": n});
+        return MadeWith::default();
     }
-    let address = format!("192.0.2.{}", n % 4 + 1);
-    let ipv4 = json!({"by": "static", "address": address, "prefix": 24, "gateway": null});
-    json!({"n": n, "network": {"ipv4": ipv4}})
+    let wish = NetworkWish {
+        ipv4: Some(format!("192.0.2.{}/24", n % 4 + 1)),
+        vlan: Some(u32::from(n % 2) + 1),
+        ..NetworkWish::default()
+    };
+    MadeWith {
+        network: wish.check().unwrap(),
+        root_password: n.is_multiple_of(2),
+        ..MadeWith::default()
+    }
 }
 
 pub fn secret_of(n: u8) -> [u8; 32] {
@@ -69,6 +78,10 @@ fn site(n: u8) -> Site {
             key_file: "/tls/key.pem".to_owned(),
         }),
     }
+}
+
+fn name_of_lan(n: u8) -> LanName {
+    ["home", "away"][usize::from(n % 2)].parse().unwrap()
 }
 
 fn owner(n: u8) -> String {
@@ -192,6 +205,7 @@ impl Play {
                 vmids: VmidRange::new(vmid(u32::from(n) + 100), vmid(1000)).ok(),
                 excluded_nodes: vec![name("pve2")],
                 templates_by_hand: n.is_multiple_of(2),
+                lan: (!n.is_multiple_of(3)).then(|| name_of_lan(n)),
             },
             known_nodes: vec![name("pve1"), name("pve2")],
             pve_version: format!("9.{n}"),
@@ -255,6 +269,8 @@ impl Play {
             environment_sealed: "{}".into(),
             guest_port: 5432,
             site: None,
+            made_with: Default::default(),
+            root_password: None,
         };
         let operation = NewOperation {
             id: operation,
@@ -306,6 +322,9 @@ impl Play {
     /// Sets an app's site or takes it away, or writes down what came of fetching by one.
     async fn site(&mut self, app: u8, n: u8) -> Told {
         let app = self.app(app)?;
+        if n >= 235 {
+            return self.made(app, n).await;
+        }
         let site = site(n);
         if n < 120 {
             let fetched = match n % 3 {
@@ -316,10 +335,28 @@ impl Play {
                 both!(self.pair, store => store.site_fetched(app, &site, fetched.clone())).unwrap();
             return Some(!done);
         }
-        let site = (n < 230).then_some(site);
+        let site = (n < 215).then_some(site);
         let (actor, at) = (self.actor(), self.at());
         let set = both!(self.pair, store => store.set_site(app, site.clone(), &actor, at));
         Some(set.is_err())
+    }
+
+    /// Keeps an app apart from another one, or shows root's password.
+    async fn made(&mut self, app: AppId, n: u8) -> Told {
+        let (actor, at) = (self.actor(), self.at());
+        if n < 245 {
+            let from: Vec<Hostname> = vec![format!("app-{}", n % 5).parse().unwrap()];
+            let kept = both!(self.pair, store => store.keep_apart(app, from.clone(), &actor, at));
+            return Some(kept.is_err());
+        }
+        let there = both!(self.pair, store => store.root_password(app)).unwrap();
+        let shown = both!(self.pair, store => store.show_root_password(app, &actor, at));
+        let Ok(shown) = shown else { return Some(true) };
+        assert_eq!(
+            Some(shown.expose_secret()),
+            there.as_ref().map(SecretString::expose_secret)
+        );
+        Some(false)
     }
 
     /// Begins or ends a guard, or tells of a drift.
@@ -396,6 +433,8 @@ impl Play {
             environment_sealed: format!("{{\"PASSWORD\":\"{name}\"}}").into(),
             guest_port: 8080,
             site: name.is_multiple_of(7).then(|| site(name)),
+            made_with: made_with(name),
+            root_password: name.is_multiple_of(2).then(|| format!("root-{name}").into()),
         };
         let kind = match name {
             245.. => OperationKind::Start,
@@ -410,7 +449,7 @@ impl Play {
             id: repeated.unwrap_or(OperationId(self.id())),
             kind,
             app: id,
-            input: input_of(name),
+            input: json!({"n": name}),
             retry_of: None,
             key: None,
         };

@@ -24,6 +24,7 @@ pub mod hosts;
 pub mod interfaces;
 pub mod kept;
 pub mod lost;
+pub mod made_with;
 pub mod notices;
 pub mod observation;
 pub mod orphans;
@@ -55,7 +56,10 @@ macro_rules! with_cases {
                 are_promised_while_they_are_made;
             adoptions: are_recorded_with_their_guest, hold_their_number_once, leave_a_record_that_outlives_them,
                 that_are_cancelled_leave_nothing, are_exposed_and_hidden_by_a_person, and_native_apps_are_kept_apart;
-            addresses: given_by_hand_are_of_one_live_app;
+            addresses: given_by_hand_are_of_one_live_app, are_one_apps_on_entries_that_share_a_network,
+                are_each_ones_on_entries_that_share_none;
+            made_with: is_kept_with_the_app, who_is_kept_apart_is_changed_where_nobody_is_at_work,
+                roots_password_is_shown_once_and_not_before_it_is_roots;
             sites: are_kept_with_what_was_fetched, are_there_from_the_beginning, have_a_name_alone,
                 go_with_their_app, are_fetched_anew_after_a_change;
             ports: the_longest_free_is_taken, of_an_orphan_rest, exhaustion_is_counted, rest_ends_when_a_person_says_so,

@@ -202,6 +202,8 @@ impl World {
             )),
             guest_port: 8080,
             site: None,
+            made_with: Default::default(),
+            root_password: None,
         };
         let operation = self.new_operation(OperationKind::Deploy, app.id);
         (app, operation)
@@ -343,6 +345,11 @@ impl World {
     /// An app that runs in the guest `vmid`, deployed in two steps.
     pub async fn deployed(&mut self, hostname: &str, vmid: u32) -> (AppRecord, NativeGuest) {
         let app = self.create(hostname).await;
+        self.deploy(app, vmid).await
+    }
+
+    /// Carries out the deploy of an app that was just recorded.
+    pub async fn deploy(&mut self, app: AppRecord, vmid: u32) -> (AppRecord, NativeGuest) {
         let (operation, fence) = self.claim().await;
         assert_eq!(operation.app, app.id);
         let guest = self.guest(app.id, operation.id, vmid);

@@ -267,6 +267,8 @@ fn recorded(host: HostId, number: u16, ids: &CountedIds) -> Outcome<(NewApp, New
         environment_sealed: "{}".to_owned().into(),
         guest_port: 8080,
         site: None,
+        made_with: Default::default(),
+        root_password: None,
     };
     let operation = NewOperation {
         id: OperationId(ids.uuid()),

@@ -48,6 +48,7 @@ pub(crate) fn body(hostname: &str) -> CreateApp {
         network: None,
         apart_from: Vec::new(),
         root_keys: Vec::new(),
+        root_password: false,
         host_name: None,
         certificate: None,
     }

@@ -122,6 +122,8 @@ impl Things {
             environment_sealed: format!("{{\"PASSWORD\":\"secret-of-{hostname}\"}}").into(),
             guest_port: 8080,
             site: None,
+            made_with: Default::default(),
+            root_password: None,
         };
         let operation = self.operation(OperationKind::Deploy, app.id);
         Ok((app, operation))

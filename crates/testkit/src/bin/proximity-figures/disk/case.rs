@@ -75,6 +75,7 @@ fn beacon(hostname: String) -> CreateApp {
         network: None,
         apart_from: Vec::new(),
         root_keys: Vec::new(),
+        root_password: false,
         host_name: None,
         certificate: None,
     }

@@ -193,6 +193,8 @@ fn app(number: u128, host: &HostRecord) -> Result<(NewApp, NewOperation)> {
         environment_sealed: SecretString::from("{}"),
         guest_port: 8080,
         site: None,
+        made_with: Default::default(),
+        root_password: None,
     };
     let operation = NewOperation {
         id: OperationId(Uuid::from_u128(2000 + number)),
