@@ -1,8 +1,10 @@
 //! While Caddy is away, what has no host name needs nothing of it.
 
 use proximity_domain::operation::OperationState;
+use proximity_domain::retry::RetryPolicy;
 use proximity_engine::caddy::{AdminAddress, CaddyOptions};
 use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::engine::EngineLimits;
 use proximity_engine::route_sweep::sweep;
 use proximity_engine::seams::Ingress;
 use proximity_pve_emulator::core::Access;
@@ -24,6 +26,13 @@ async fn world() -> TestWorld {
     let parts = WorldParts {
         clusters: vec![Pve::start(Access::Full)],
         names: Some(Names::Caddy(options)),
+        limits: EngineLimits {
+            retry: RetryPolicy {
+                first_ms: 1,
+                ..RetryPolicy::DEFAULT
+            },
+            ..EngineLimits::default()
+        },
         ..WorldParts::default()
     };
     TestWorld::start_of(parts).await.unwrap()
