@@ -3,6 +3,7 @@
 use proximity_domain::app::{AppClass, Status};
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::{AppId, OperationId};
+use proximity_domain::names::Hostname;
 use proximity_domain::ports::PortPair;
 use proximity_domain::time::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -39,6 +40,9 @@ macro_rules! where_filter {
          AND ($3 IS NULL OR LOWER(a.hostname) LIKE $3 ESCAPE '!' OR LOWER(a.catalog_id) LIKE $3 ESCAPE '!')"
     };
 }
+
+/// Apps that are kept apart from one and are looked at, at most.
+pub(crate) const MOST_APART_FROM_ONE: i64 = 1_000;
 
 const COUNT: &str = concat!("SELECT COUNT(*) FROM apps a ", where_filter!());
 const PAGE: &str = concat!(
@@ -97,6 +101,30 @@ impl Reader {
         .fetch_optional(self.named("app_by_hostname"))
         .await?;
         row.as_ref().map(app).transpose()
+    }
+
+    /// Live apps that are kept apart from the one of this name, by their ids, as many as are looked at.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn apps_apart_from(
+        &self,
+        hostname: &Hostname,
+    ) -> Result<Vec<AppRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.apps_apart_from(hostname)));
+        }
+        // A host name has no character that means something to LIKE; that it is one of the list is looked at below.
+        let rows = query(select_apps!(
+            "WHERE a.archived_at IS NULL AND a.made_with LIKE $1 ORDER BY a.id LIMIT $2"
+        ))
+        .bind(format!("%\"apart_from\":[%\"{hostname}\"%"))
+        .bind(MOST_APART_FROM_ONE)
+        .fetch_all(self.named("apps_apart_from"))
+        .await?;
+        let mut apps = each(&rows, app)?;
+        apps.retain(|app| app.made_with.apart_from.contains(hostname));
+        Ok(apps)
     }
 
     /// One page of live apps, newest first, and how many pass the filter in all.

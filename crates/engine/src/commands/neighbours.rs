@@ -20,19 +20,21 @@ impl Engine {
         hostname: &Hostname,
         request: &CreateApp,
     ) -> Result<Vec<(HostLabel, NodeName)>, EngineError> {
+        let store = self.store();
+        let mut others = store.apps_apart_from(hostname).await?;
+        for name in &request.apart_from {
+            others.extend(store.app_by_hostname(name.as_str()).await?);
+        }
         let sees_only = request.sees_only.as_deref();
-        let may_see = |app: &AppRecord| sees_only.is_none_or(|account| account == app.owner);
-        let is_meant = |app: &AppRecord| {
-            let names_it = app.made_with.apart_from.contains(hostname);
-            request.apart_from.contains(&app.hostname) || names_it
-        };
-        let hosts = self.store().hosts().await?;
+        others.retain(|app| sees_only.is_none_or(|account| account == app.owner));
+        if others.is_empty() {
+            return Ok(Vec::new());
+        }
+        let hosts = store.hosts().await?;
         let mut places = Vec::new();
-        for app in self.other_apps(hostname).await? {
-            if may_see(&app) && is_meant(&app) {
-                let host = hosts.iter().find(|host| host.id == app.host);
-                places.extend(host.map(|host| (host.label.clone(), app.node)));
-            }
+        for app in others {
+            let host = hosts.iter().find(|host| host.id == app.host);
+            places.extend(host.map(|host| (host.label.clone(), app.node)));
         }
         Ok(places)
     }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::apps::no_app;
 use super::state::State;
+use crate::apps::MOST_APART_FROM_ONE;
 use crate::error::StoreError;
 use crate::journal::Act;
 use crate::made_with::{KEEP_APART, SHOW_PASSWORD, audited, no_password, refuse_early};
@@ -29,6 +30,13 @@ impl State {
         let target = id.to_string();
         self.add_audit(actor, Act::request(KEEP_APART, &target, details), now);
         self.live_app(id).ok_or_else(|| no_app(id))
+    }
+
+    pub(crate) fn apps_apart_from(&self, hostname: &Hostname) -> Vec<AppRecord> {
+        let live = self.apps.values().filter(|app| app.is_live());
+        let away = live.filter(|app| app.asked.made_with.apart_from.contains(hostname));
+        let most = usize::try_from(MOST_APART_FROM_ONE).unwrap_or(usize::MAX);
+        away.take(most).map(|app| self.record_of(app)).collect()
     }
 
     pub(crate) fn root_password(&self, id: AppId) -> Option<SecretString> {

@@ -193,6 +193,8 @@ async fn at_apps(pair: &Pair, known: &Known) {
     for n in 0..5 {
         let name = format!("app-{n}");
         both!(pair, store => store.app_by_hostname(&name)).unwrap();
+        let name = name.parse().unwrap();
+        both!(pair, store => store.apps_apart_from(&name)).unwrap();
     }
 }
 

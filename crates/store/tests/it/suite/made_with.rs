@@ -58,6 +58,11 @@ pub async fn who_is_kept_apart_is_changed_where_nobody_is_at_work(make: &impl Ma
         .await;
     assert_eq!(kept.unwrap().made_with.apart_from, from);
     assert_eq!(world.app(app.id).await.made_with.apart_from, from);
+    let third = &from[1];
+    let away = world.store.apps_apart_from(third).await.unwrap();
+    assert_eq!(away.iter().map(|app| app.id).collect::<Vec<_>>(), [app.id]);
+    let none = world.store.apps_apart_from(&app.hostname).await.unwrap();
+    assert!(none.is_empty(), "{none:?}");
     world.enqueue(OperationKind::Stop, app.id, None).await;
     let busy = world
         .store
