@@ -15,6 +15,9 @@ pub(crate) struct TryArgs {
     /// Deploy, check, remove, print a JSON report as the last line, and end
     #[arg(long)]
     pub(crate) once: bool,
+    /// With --once: this entry of the shipped catalog in place of nginx, looked at more closely
+    #[arg(long, value_name = "ENTRY", requires = "once")]
+    pub(crate) app: Option<String>,
     /// What the containers are: real ones as root, or simulated ones as any user
     #[arg(long, value_name = "WHAT", default_value = "lxc")]
     pub(crate) guests: LabGuests,

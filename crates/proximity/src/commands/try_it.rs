@@ -46,6 +46,10 @@ async fn in_private(context: &Context, args: &TryArgs) -> Result<(), Failed> {
     if args.once {
         argv.push("--once".into());
     }
+    if let Some(app) = &args.app {
+        argv.push("--app".into());
+        argv.push(app.into());
+    }
     if args.helper {
         argv.push("--helper".into());
     }

@@ -1,6 +1,6 @@
 //! One app's whole life, each turn looked at from outside.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use proximity_pve::ReadClient;
 use proximity_pve::transport::https::{ApiToken, EndpointConfig, HttpsTransport, Trust};
 use proximity_pve_emulator::lab::Guests;
 use secrecy::SecretString;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::page::Page;
 use super::report::Report;
@@ -58,20 +58,7 @@ pub(crate) async fn deploy(
     clock: &dyn Clock,
 ) -> Result<Deployed, Failed> {
     let marker = marker()?;
-    let body = CreateApp {
-        catalog_id: CATALOG_ID.to_owned(),
-        hostname: HOSTNAME.to_owned(),
-        config: ResourceConfig::default(),
-        environment: Map::new(),
-        host: None,
-        node: None,
-        network: None,
-        apart_from: Vec::new(),
-        root_keys: Vec::new(),
-        root_password: false,
-        host_name: None,
-        certificate: None,
-    };
+    let body = wanted(CATALOG_ID, Map::new());
     let app = world
         .client
         .create_app(&body, &SystemIds.uuid().to_string())
@@ -108,7 +95,25 @@ pub(crate) async fn deploy(
     })
 }
 
-fn wrong(message: &str) -> Failed {
+/// An app of this entry with these settings, and all else as the entry has it.
+pub(super) fn wanted(catalog_id: &str, environment: Map<String, Value>) -> CreateApp {
+    CreateApp {
+        catalog_id: catalog_id.to_owned(),
+        hostname: HOSTNAME.to_owned(),
+        config: ResourceConfig::default(),
+        environment,
+        host: None,
+        node: None,
+        network: None,
+        apart_from: Vec::new(),
+        root_keys: Vec::new(),
+        root_password: false,
+        host_name: None,
+        certificate: None,
+    }
+}
+
+pub(super) fn wrong(message: &str) -> Failed {
     Failed::error("try_failed", message, "")
 }
 
@@ -139,13 +144,7 @@ pub(crate) async fn whole_life(
     let stop_refuses = deployed.page.refuses().await;
     act(context, world, &deployed.app, ActionName::Start).await?;
     let again = deployed.page.wait(AGAIN).await;
-    let operation = act(context, world, &deployed.app, ActionName::Delete).await?;
-    let containers = containers_left(world).await?;
-    let removed = containers.is_empty() && operation.state == "succeeded";
-    let mut leftovers = containers;
-    leftovers.extend(ports_left(deployed.ports));
-    leftovers.extend(routes_left(world).await?);
-    leftovers.extend(rows_left(world, &deployed.app.id).await?);
+    let (removed, leftovers) = remove(context, world, &deployed.app, deployed.ports).await?;
     Ok(Report {
         guests: world.lab.guests.word(),
         app: deployed.app.catalog_id,
@@ -161,7 +160,31 @@ pub(crate) async fn whole_life(
     })
 }
 
-async fn act(
+/// Removes the app. Whether its container is gone, and what is left and should not be.
+///
+/// # Errors
+/// The removal failed, or nobody says what is left.
+pub(super) async fn remove(
+    context: &Context,
+    world: &World,
+    app: &App,
+    ports: Ports,
+) -> Result<(bool, Vec<String>), Failed> {
+    let operation = act(context, world, app, ActionName::Delete).await?;
+    let containers = containers_left(world).await?;
+    let removed = containers.is_empty() && operation.state == "succeeded";
+    let mut leftovers = containers;
+    leftovers.extend(ports_left(ports));
+    leftovers.extend(routes_left(world).await?);
+    leftovers.extend(rows_left(world, &app.id).await?);
+    Ok((removed, leftovers))
+}
+
+/// Has something done with the app, and waits for its end.
+///
+/// # Errors
+/// It failed.
+pub(super) async fn act(
     context: &Context,
     world: &World,
     app: &App,
@@ -216,15 +239,18 @@ async fn containers_left(world: &World) -> Result<Vec<String>, Failed> {
     Ok(left)
 }
 
-/// LXC's directories of containers on a node, in the lab's own mount namespace.
-fn on_disk(lab_pid: u32, node: &str) -> Result<Vec<String>, Failed> {
+/// What LXC has of a node, in the lab's own mount namespace; one directory for each lab that has such a node.
+pub(super) fn node_dirs(lab_pid: u32, node: &str) -> Result<Vec<PathBuf>, Failed> {
     let seen_by_lab = Path::new("/proc").join(lab_pid.to_string()).join("root");
+    let labs = entries(&seen_by_lab.join("var/lib/lxc"))?;
+    let dirs = labs.into_iter().map(|lab| lab.join(node));
+    Ok(dirs.filter(|dir| dir.is_dir()).collect())
+}
+
+/// LXC's directories of containers on a node.
+fn on_disk(lab_pid: u32, node: &str) -> Result<Vec<String>, Failed> {
     let mut left = Vec::new();
-    for lab in entries(&seen_by_lab.join("var/lib/lxc"))? {
-        let node_dir = lab.join(node);
-        if !node_dir.is_dir() {
-            continue;
-        }
+    for node_dir in node_dirs(lab_pid, node)? {
         for guest in entries(&node_dir)? {
             let name = guest
                 .file_name()
@@ -251,7 +277,7 @@ fn simulated_on_disk(lab: &Path, node: &str) -> Result<Vec<String>, Failed> {
         .collect())
 }
 
-fn entries(dir: &Path) -> Result<Vec<std::path::PathBuf>, Failed> {
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, Failed> {
     let unreadable = |e: std::io::Error| wrong(&format!("cannot look into {}: {e}", dir.display()));
     std::fs::read_dir(dir)
         .map_err(unreadable)?

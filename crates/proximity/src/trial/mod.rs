@@ -2,16 +2,22 @@
 
 mod checks;
 mod child;
+mod entrance;
+mod files;
 mod helper;
 mod page;
 mod place;
 mod ports;
 mod previous;
+mod rehearsal;
+mod rehearsed;
 mod report;
 mod stack;
 
 use proximity_domain::time::Clock;
+use proximity_engine::catalog::CatalogEntry;
 use proximity_pve_emulator::lab::ensure_template;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{LabGuests, TryArgs};
@@ -21,6 +27,7 @@ use crate::failed::Failed;
 use crate::roles::clock::SystemClock;
 use crate::roles::signals;
 use place::Place;
+use rehearsed::Rehearsed;
 use report::Report;
 use stack::Stack;
 
@@ -33,6 +40,8 @@ const CATALOG_ID: &str = "nginx";
 enum Outcome {
     /// `--once`: every check was made.
     Checked(Box<Report>),
+    /// `--once --app`: an entry was looked at closely.
+    Rehearsed(Box<Rehearsed>),
     /// It stayed until it was asked to end.
     Stayed,
 }
@@ -44,6 +53,7 @@ enum Outcome {
 /// # Errors
 /// Something could not be started or did not work; its log file is named.
 pub(crate) async fn run(context: &Context, args: TryArgs) -> Result<(), Failed> {
+    let entry = args.app.as_deref().map(rehearsal::entry).transpose()?;
     let interrupted = signals::shutdown_token(signals::Again::Waits)?;
     let clock = SystemClock::new();
     let place = Place::take(&args)?;
@@ -57,8 +67,12 @@ pub(crate) async fn run(context: &Context, args: TryArgs) -> Result<(), Failed> 
     let seconds_template = seconds(clock.monotonic().since_ms(begun));
     let mut stack = Stack::new(context.output, &place);
     let up = stack.up();
+    let asked = Asked {
+        args: &args,
+        entry: entry.as_ref(),
+    };
     let outcome = tokio::select! {
-        outcome = play(context, &args, &mut stack, &clock, seconds_template, &interrupted) => outcome,
+        outcome = play(context, asked, &mut stack, &clock, seconds_template, &interrupted) => outcome,
         () = giving_up(&interrupted, &up) => Err(given_up()),
     };
     let left = stack.end().await;
@@ -98,15 +112,28 @@ async fn giving_up(interrupted: &CancellationToken, up: &CancellationToken) {
     }
 }
 
+/// What was asked for.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    args: &'a TryArgs,
+    /// The entry that is rehearsed, if it is one that was named.
+    entry: Option<&'a CatalogEntry>,
+}
+
 async fn play(
     context: &Context,
-    args: &TryArgs,
+    Asked { args, entry }: Asked<'_>,
     stack: &mut Stack<'_>,
     clock: &dyn Clock,
     seconds_template: f64,
     interrupted: &CancellationToken,
 ) -> Result<Outcome, Failed> {
     let world = stack.start(args).await?;
+    if let Some(entry) = entry {
+        let life = rehearsal::whole_life(context, &world, clock, entry);
+        let report = Box::pin(life).await?;
+        return Ok(Outcome::Rehearsed(Box::new(report)));
+    }
     context.output.note("deploying nginx");
     let deployed = checks::deploy(context, &world, clock).await?;
     if args.helper {
@@ -173,19 +200,32 @@ fn conclude(
         )),
         Ok(Outcome::Checked(mut report)) => {
             report.leftovers.extend(left);
-            let line = serde_json::to_string(&report).map_err(|e| {
-                Failed::error(
-                    "internal",
-                    format!("cannot print the report: {e}"),
-                    "report it",
-                )
-            })?;
-            context.output.line(&line)?;
-            let complaints = report.complaints();
-            if complaints.is_empty() {
-                return Ok(());
-            }
-            Err(Failed::error("try_failed", complaints.join("; "), logs))
+            told(context, &report, &report.complaints(), logs)
+        }
+        Ok(Outcome::Rehearsed(mut report)) => {
+            report.leftovers.extend(left);
+            told(context, &report, &report.complaints(), logs)
         }
     }
+}
+
+/// Prints a report as the last line, and fails if there is something to complain about.
+fn told(
+    context: &Context,
+    report: &impl Serialize,
+    complaints: &[String],
+    logs: String,
+) -> Result<(), Failed> {
+    let line = serde_json::to_string(report).map_err(|e| {
+        Failed::error(
+            "internal",
+            format!("cannot print the report: {e}"),
+            "report it",
+        )
+    })?;
+    context.output.line(&line)?;
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    Err(Failed::error("try_failed", complaints.join("; "), logs))
 }

@@ -71,9 +71,14 @@ impl Page {
 
     /// Connections are refused, which says that nobody listens.
     pub(crate) async fn refuses(&self) -> bool {
-        match TcpStream::connect(self.address).await {
-            Ok(_) => false,
-            Err(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        }
+        refuses(self.address).await
+    }
+}
+
+/// Connections are refused, which says that nobody listens.
+pub(crate) async fn refuses(address: SocketAddr) -> bool {
+    match TcpStream::connect(address).await {
+        Ok(_) => false,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
     }
 }
