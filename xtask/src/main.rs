@@ -1,5 +1,6 @@
 //! Tasks of the repository. Starts other programs; uses no crate of the product.
 
+mod catalog_test;
 mod clock;
 mod conformance;
 mod dist;
@@ -117,6 +118,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Deploy every shipped entry into a real container, and look at it until it is removed; the last line counts. Needs root.
+    CatalogTest(catalog_test::Wish),
     /// A lane of figure R1, which starts it in a namespace of its own.
     #[command(hide = true)]
     CrashLane { folder: PathBuf },
@@ -193,6 +196,7 @@ fn perform(task: Task) -> Result<bool> {
             let what = sim::What::new((seed, &theme), steps, case.as_deref());
             sim::run(&place, &what, off.as_deref())
         }
+        Task::CatalogTest(wish) => catalog_test::run(&place, &wish),
         Task::Conformance { folder, args } => conformance::run(&place, &folder, &args),
         Task::Figures { all: false, .. } => {
             say::line(figures::list());

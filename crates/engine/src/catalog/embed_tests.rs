@@ -134,3 +134,15 @@ fn a_shipped_recipe_writes_secrets_for_its_own_accounts_alone() {
         assert_eq!(files > 0, any, "{}", entry.id);
     }
 }
+
+#[test]
+fn the_page_of_apps_has_each_shipped_entry_with_its_version() {
+    let page = std::fs::read_to_string(root().join("docs/reference/catalog-apps.md")).unwrap();
+    for entry in entries() {
+        let (id, version) = (&entry.id, &entry.version);
+        let row = format!("| [{id}](../../catalog/{id}/app.yaml) | {version} |");
+        assert!(page.contains(&row), "no {row}");
+    }
+    let rows = page.matches("](../../catalog/").count();
+    assert_eq!(rows, SHIPPED.len());
+}
