@@ -20,8 +20,8 @@ use super::perform::person;
 pub(super) const INSISTS: u32 = 3;
 pub(super) const AGAIN: Duration = Duration::from_secs(10);
 
-/// What an operation gives up with that had no answer as often as it asks.
-const SILENCE: [&str; 2] = ["pve_unreachable", "pve_node_unreachable"];
+/// What an operation gives up with that had no answer as often as it asks, or one so late that its permit had run out.
+const SILENCE: [&str; 3] = ["pve_unreachable", "pve_node_unreachable", "permit_expired"];
 
 /// Looks for operations that are stuck, or gave up without an answer, and has each go on, a few times at most; returns when the
 /// process stops. How many needed it is counted.
