@@ -5,6 +5,7 @@ use proximity_domain::adoption::{hostname_for, suggest, usual_port};
 use proximity_domain::create::Resources;
 use proximity_domain::guest::{ContainerRef, ObservedContainer};
 use proximity_domain::ids::{AppId, GuestId, OperationId, Vmid};
+use proximity_domain::made_with::MadeWith;
 use proximity_domain::names::{CatalogId, Hostname};
 use proximity_domain::operation::OperationKind;
 use proximity_pve::cluster::{GuestKind, ResourceRow};
@@ -136,6 +137,8 @@ impl Engine {
             environment_sealed: "{}".to_owned().into(),
             guest_port: request.port.unwrap_or(usual),
             site: None,
+            made_with: MadeWith::default(),
+            root_password: None,
         };
         let (id, operation) = (app.id, OperationId(self.inner.parts.ids.uuid()));
         let guest = AdoptedGuest {

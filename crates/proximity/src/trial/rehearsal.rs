@@ -133,6 +133,7 @@ async fn carried_out_twice(
         let body = UpdateApp {
             resources: ResourceConfig::default(),
             settings: Map::from_iter([(env.clone(), value)]),
+            newest_entry: false,
             digest: None,
             confirm: None,
         };
