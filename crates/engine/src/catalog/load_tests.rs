@@ -300,6 +300,26 @@ fn what_is_wrong_is_left_out_with_its_reason_and_the_rest_is_there() {
     assert_eq!(*catalog.places(), places);
 }
 
+/// To open a pipe waits for somebody who writes into it, and a device may never end: neither is opened.
+#[test]
+fn what_is_no_file_is_left_out_without_being_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("folder/app.yaml")).unwrap();
+    std::fs::create_dir(folder.path().join("device")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", folder.path().join("device/app.yaml")).unwrap();
+    let places = CatalogPlaces {
+        folders: vec![folder.path().to_owned()],
+        leave_out: Vec::new(),
+    };
+    let catalog = Catalog::read(&places, &[]);
+    let told: Vec<&str> = catalog
+        .problems()
+        .iter()
+        .map(|one| one.message.as_str())
+        .collect();
+    assert_eq!(told, ["it cannot be read: it is no file"; 2]);
+}
+
 #[test]
 fn the_place_of_a_shipped_entry_is_taken_only_where_that_is_left_out() {
     let shadow = folder_with("nginx", "id: beacon", "id: nginx");
