@@ -1,5 +1,7 @@
 //! What git says of the files of a commit, read.
 
+use std::collections::BTreeSet;
+
 use proximity_manifest::{MOST_BYTES, MOST_SOURCE_BYTES, MOST_SOURCES};
 
 use crate::catalog::{FILE_NAME, MAX_ENTRIES, MAX_FILE_BYTES};
@@ -92,9 +94,10 @@ pub(super) struct ListedEntries {
 }
 
 /// The files of entries in what `git ls-tree -r -z -l` wrote: `ID/app.yaml` in the folder `under`, or in the root. A file that is too large
-/// is passed over with that as the reason, and everything else without a word.
+/// is passed over with that as the reason, a path that is there more than once as well, and everything else without a word.
 pub(super) fn entries(list: &[u8], under: Option<&str>) -> Result<ListedEntries, Unlisted> {
     let mut listed = ListedEntries::default();
+    let (mut seen, mut again) = (BTreeSet::new(), BTreeSet::new());
     let mut bytes = 0_u64;
     for entry in list.split(|byte| *byte == 0).filter(|e| !e.is_empty()) {
         let Ok(entry) = std::str::from_utf8(entry) else {
@@ -109,6 +112,10 @@ pub(super) fn entries(list: &[u8], under: Option<&str>) -> Result<ListedEntries,
             continue;
         }
         let size: u64 = size.parse().map_err(|_| Unlisted::Unreadable)?;
+        if !seen.insert(path) {
+            again.insert(path);
+            continue;
+        }
         if size > MAX_FILE_BYTES {
             let why = format!("it is larger than {MAX_FILE_BYTES} bytes");
             listed.passed_over.push((path.to_owned(), why));
@@ -121,6 +128,14 @@ pub(super) fn entries(list: &[u8], under: Option<&str>) -> Result<ListedEntries,
             bytes: size,
         });
     }
+    // Git makes no such commit, but a program may: which of the files would be shown, and which taken, is left to nobody.
+    listed.files.retain(|one| !again.contains(&*one.path));
+    listed.passed_over.retain(|(path, _)| !again.contains(&**path));
+    let again = again.into_iter().map(|path| {
+        let why = "the commit has more than one file of this path";
+        (path.to_owned(), why.to_owned())
+    });
+    listed.passed_over.extend(again);
     match listed.files.len() + listed.passed_over.len() {
         0 => Err(Unlisted::Nothing),
         many if many > MAX_ENTRIES => Err(Unlisted::TooLarge(format!(
@@ -236,6 +251,25 @@ mod tests {
             .collect();
         let refused = entries(many.as_bytes(), None).unwrap_err();
         assert!(matches!(refused, Unlisted::TooLarge(why) if why.contains("1001 entries")));
+    }
+
+    #[test]
+    fn of_two_files_of_one_path_neither_is_read() {
+        let list = [
+            entry("100644", "blob", 5, "lamp/app.yaml"),
+            entry("100644", "blob", 5, "web/app.yaml"),
+            entry("100644", "blob", 6, "web/app.yaml"),
+            entry("100644", "blob", 7, "web/app.yaml"),
+        ]
+        .concat();
+        let listed = entries(list.as_bytes(), None).unwrap();
+        let paths: Vec<&str> = listed.files.iter().map(|one| one.path.as_str()).collect();
+        assert_eq!(paths, ["lamp/app.yaml"]);
+        let [(path, why)] = listed.passed_over.as_slice() else {
+            panic!("{listed:?}")
+        };
+        assert_eq!(path, "web/app.yaml");
+        assert!(why.contains("more than one"), "{why}");
     }
 
     #[test]
