@@ -4,6 +4,7 @@ use proximity_api::catalog_sources::{
     AddCatalogSource, CatalogDiff, CatalogSource, CatalogSourceList, EntryDiff, TakeCatalogSource,
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use super::catalog::problems;
 use super::validate::counted;
@@ -18,6 +19,8 @@ use crate::text::{moment, or_dash, table};
 const DIGITS: usize = 12;
 /// Letters of a value that people read.
 const MOST_LETTERS: usize = 100;
+/// Of these so many before the first one that differs.
+const LETTERS_BEFORE: usize = 20;
 
 pub(crate) async fn run(context: &Context, command: CatalogSourcesCommand) -> Result<(), Failed> {
     match command {
@@ -181,7 +184,7 @@ fn entry_human(entry: &EntryDiff) -> String {
     };
     let mut text = format!("\n{:<8}{}{version}", entry.fate, entry.path);
     for field in &entry.changes {
-        let (from, to) = (value(&field.from), value(&field.to));
+        let (from, to) = both(&field.from, &field.to);
         text.push_str(&format!("\n          {}: {from} -> {to}", field.path));
     }
     if entry.left_out > 0 {
@@ -191,18 +194,32 @@ fn entry_human(entry: &EntryDiff) -> String {
     text
 }
 
-/// On one line.
-fn value(value: &serde_json::Value) -> String {
-    if value.is_null() {
-        return "-".to_owned();
+/// Two values, each on one line. Of long ones that begin alike what is shown begins shortly before the first letter that differs.
+fn both(from: &Value, to: &Value) -> (String, String) {
+    let (from, to) = (on_one_line(from), on_one_line(to));
+    let alike = from.chars().zip(to.chars());
+    let alike = alike.take_while(|(one, other)| one == other).count();
+    let skipped = match alike > MOST_LETTERS - LETTERS_BEFORE {
+        true => alike - LETTERS_BEFORE,
+        false => 0,
+    };
+    (cut(&from, skipped), cut(&to, skipped))
+}
+
+fn on_one_line(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        value => value.to_string(),
     }
-    let text = value.to_string();
-    let mut letters = text.chars();
+}
+
+/// So many letters as people read, from there on.
+fn cut(text: &str, skipped: usize) -> String {
+    let mut letters = text.chars().skip(skipped);
     let short: String = letters.by_ref().take(MOST_LETTERS).collect();
-    match letters.next() {
-        Some(_) => format!("{short}…"),
-        None => short,
-    }
+    let before = if skipped > 0 { "…" } else { "" };
+    let after = if letters.next().is_some() { "…" } else { "" };
+    format!("{before}{short}{after}")
 }
 
 #[cfg(test)]
@@ -274,6 +291,23 @@ mod tests {
         }
         assert!(!text.contains('\u{1b}'), "{text}");
         assert!(!text.contains(&"x".repeat(101)), "{text}");
+    }
+
+    #[test]
+    fn of_long_values_is_shown_where_they_differ() {
+        let long = |end: &str| json!(format!("{}{end}{}", "a".repeat(5_000), "z".repeat(500)));
+        let (from, to) = both(&long("one"), &long("two"));
+        assert!(from.contains("aone") && to.contains("atwo"), "{from}, {to}");
+        for text in [&from, &to] {
+            assert!(text.starts_with("…a") && text.ends_with("z…"), "{text}");
+            assert_eq!(text.chars().count(), MOST_LETTERS + 2);
+        }
+        // What is put behind a long text is seen, and so is that something is gone there.
+        let (from, to) = both(&json!("b".repeat(300)), &json!(format!("{}c", "b".repeat(300))));
+        assert!(from.ends_with("b\"") && to.ends_with("bc\""), "{from}, {to}");
+        assert_eq!(both(&json!(1), &Value::Null), ("1".to_owned(), "-".to_owned()));
+        let (from, to) = both(&json!("short"), &json!("shore"));
+        assert_eq!((from.as_str(), to.as_str()), ("\"short\"", "\"shore\""));
     }
 
     #[test]
