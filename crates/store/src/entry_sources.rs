@@ -227,7 +227,10 @@ impl Reader {
         let rows = query("SELECT * FROM entry_sources ORDER BY name LIMIT 1000")
             .fetch_all(self.named("entry_sources"))
             .await?;
-        each(&rows, source)
+        let mut sources = each(&rows, source)?;
+        // What a database takes for the order of texts is its own.
+        sources.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(sources)
     }
 
     /// The repository with entries of this name.
