@@ -136,6 +136,51 @@ fn a_shipped_recipe_writes_secrets_for_its_own_accounts_alone() {
 }
 
 #[test]
+fn what_a_user_may_write_freely_is_escaped_where_it_is_written() {
+    const HOSTILE: &str = "a\"b'c\\d $(id) `id` <e> f: {g} #";
+    let mut free = 0_usize;
+    for entry in entries() {
+        let mut given: BTreeMap<String, Value> = BTreeMap::new();
+        for setting in &entry.settings {
+            let is_free = match &setting.kind {
+                SettingKind::Text { rule, .. } | SettingKind::Secret { rule, .. } => {
+                    rule.pattern.is_none()
+                }
+                _ => false,
+            };
+            if is_free {
+                free += 1;
+                given.insert(setting.env.clone(), Value::from(HOSTILE));
+            } else if setting.required {
+                let password = Value::from("Secret.Value-0123");
+                given.insert(setting.env.clone(), password);
+            }
+        }
+        let recipe = entry.resolve_new(&given, &mut || 7).unwrap();
+        for text in written(&recipe) {
+            assert!(!text.contains(HOSTILE), "{}: {text}", entry.id);
+        }
+    }
+    assert!(free > 0);
+}
+
+#[test]
+fn a_database_may_be_called_by_a_word_of_sql() {
+    for (id, expected) in [
+        ("mariadb", "CREATE DATABASE IF NOT EXISTS `user` "),
+        ("postgresql", "'CREATE DATABASE \"user\" OWNER app "),
+    ] {
+        let all = entries();
+        let entry = all.iter().find(|entry| entry.id.as_str() == id).unwrap();
+        let given = [("PASSWORD", "Secret.Value-0123"), ("DATABASE", "user")];
+        let given = given.map(|(name, value)| (name.to_owned(), Value::from(value)));
+        let recipe = entry.resolve_new(&given.into(), &mut || 7).unwrap();
+        let says = written(&recipe).iter().any(|text| text.contains(expected));
+        assert!(says, "{id}: {recipe:?}");
+    }
+}
+
+#[test]
 fn the_page_of_apps_has_each_shipped_entry_with_its_version() {
     let page = std::fs::read_to_string(root().join("docs/reference/catalog-apps.md")).unwrap();
     for entry in entries() {
