@@ -415,6 +415,10 @@ fn read_bounded(path: &Path) -> Result<String, String> {
     if read as u64 > MAX_FILE_BYTES {
         return Err(format!("it is larger than {MAX_FILE_BYTES} bytes"));
     }
+    // An app keeps the text of its entry, and databases take every text but one with a NUL.
+    if text.contains('\0') {
+        return Err("it is no text: it has a NUL".to_owned());
+    }
     Ok(text)
 }
 

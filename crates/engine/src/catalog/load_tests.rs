@@ -302,11 +302,15 @@ fn what_is_wrong_is_left_out_with_its_reason_and_the_rest_is_there() {
 
 /// To open a pipe waits for somebody who writes into it, and a device may never end: neither is opened.
 #[test]
-fn what_is_no_file_is_left_out_without_being_opened() {
+fn what_is_no_file_and_what_is_no_text_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("folder/app.yaml")).unwrap();
     std::fs::create_dir(folder.path().join("device")).unwrap();
     std::os::unix::fs::symlink("/dev/null", folder.path().join("device/app.yaml")).unwrap();
+    // What is behind a NUL is not even read as YAML, and no database keeps it.
+    let text = std::fs::read_to_string(fixtures().join("beacon/app.yaml")).unwrap();
+    std::fs::create_dir(folder.path().join("nul")).unwrap();
+    std::fs::write(folder.path().join("nul/app.yaml"), text + "\0").unwrap();
     let places = CatalogPlaces {
         folders: vec![folder.path().to_owned()],
         leave_out: Vec::new(),
@@ -317,7 +321,9 @@ fn what_is_no_file_is_left_out_without_being_opened() {
         .iter()
         .map(|one| one.message.as_str())
         .collect();
-    assert_eq!(told, ["it cannot be read: it is no file"; 2]);
+    let no_file = "it cannot be read: it is no file";
+    let no_text = "it cannot be read: it is no text: it has a NUL";
+    assert_eq!(told, [no_file, no_file, no_text]);
 }
 
 #[test]
