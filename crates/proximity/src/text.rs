@@ -30,7 +30,7 @@ pub(crate) fn table<const N: usize>(
 }
 
 /// Names and notes are other people's: what is in them is shown, and moves no cursor.
-fn acts_on_terminals(c: char) -> bool {
+pub(crate) fn acts_on_terminals(c: char) -> bool {
     c.is_control() && c != '\n'
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn details<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> 
         .iter()
         .map(|(label, value)| format!("{label:<width$}  {value}"))
         .collect();
-    lines.join("\n")
+    lines.join("\n").replace(acts_on_terminals, " ")
 }
 
 /// A moment, to the second, in UTC.
@@ -77,5 +77,7 @@ mod tests {
         let shown = table(["X", "Y"], [row], "nothing");
         let acts = shown.chars().any(|c| c.is_control() && c != '\n');
         assert!(!acts && shown.contains("a [2Jb"), "{shown:?}");
+        let shown = details([("about", "a\u{1b}[2Jb\nc".to_owned())]);
+        assert_eq!(shown, "about  a [2Jb\nc");
     }
 }

@@ -15,7 +15,7 @@ use super::validate::counted;
 use crate::cli::{CatalogArgs, CatalogCommand};
 use crate::context::Context;
 use crate::failed::Failed;
-use crate::text::{details, memory, table};
+use crate::text::{acts_on_terminals, details, memory, table};
 
 pub(crate) async fn run(context: &Context, args: CatalogArgs) -> Result<(), Failed> {
     match args.command {
@@ -166,12 +166,17 @@ fn entry(entry: &CatalogEntry) -> String {
         ("works when", entry.health.clone()),
         ("needs", memory(entry.min_memory)),
     ]);
+    // Who may reach the app, and who has to be quick to set a password, is said there.
+    let about = match entry.description.trim() {
+        "" => String::new(),
+        text => format!("\n\n{}", text.replace(acts_on_terminals, " ")),
+    };
     let settings = table(
         ["SETTING", "KIND", "DEFAULT", "WHAT IT DOES"],
         entry.settings.iter().map(setting),
         "no settings",
     );
-    format!("{head}\n\n{settings}")
+    format!("{head}{about}\n\n{settings}")
 }
 
 /// Where it comes from.
@@ -272,6 +277,25 @@ mod tests {
         }))
         .unwrap();
         insta::assert_snapshot!(entry(&shown));
+    }
+
+    #[test]
+    fn what_an_entry_says_of_itself_is_shown_and_moves_no_cursor() {
+        let shown: CatalogEntry = serde_json::from_value(serde_json::json!({
+            "id": "vault",
+            "name": "Vault",
+            "version": "1.2.0",
+            "summary": "Keeps secrets",
+            "description": "Asks nobody for a password:\nkeep it\u{1b}[2J to yourself.\n",
+            "category": "security",
+            "container_port": 8200,
+            "min_memory": 1024,
+            "settings": [],
+        }))
+        .unwrap();
+        let text = entry(&shown);
+        let about = "\n\nAsks nobody for a password:\nkeep it [2J to yourself.\n\n";
+        assert!(text.contains(about), "{text}");
     }
 
     #[test]
