@@ -80,16 +80,17 @@ fn may_move(
     })
 }
 
-/// What a move is, as a difference.
+/// What a move is, as a difference: also where the other entry comes from, which need not be where the app's own came from.
 pub(super) fn difference(app: &AppRecord, to: &Offered) -> FieldChange {
     let shown = |version: &str, hash: &str| {
         let hash = hash.get(..DIGITS).unwrap_or(hash);
         format!("{version} ({hash})")
     };
     let from = app.entry_hash.as_deref();
+    let now = shown(&to.entry.version, &to.revision.hash);
     FieldChange {
         path: "entry".to_owned(),
         from: json!(from.map(|hash| shown(&app.catalog_version, hash))),
-        to: json!(shown(&to.entry.version, &to.revision.hash)),
+        to: json!(format!("{now} of {}", to.origin.label())),
     }
 }
