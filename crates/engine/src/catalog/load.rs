@@ -395,6 +395,11 @@ fn folder_of(path: &Path) -> Option<String> {
 /// The entry in a folder `path` of `place`.
 fn read_entry(place: &Path, path: &Path) -> Result<Found, CatalogError> {
     let file = path.join(FILE_NAME);
+    let about = std::fs::metadata(&file).map_err(|error| unreadable(&file, &error.to_string()))?;
+    // To open a pipe would wait for a writer, and with it every other look at the catalog.
+    if !about.is_file() {
+        return Err(unreadable(&file, "it is no file"));
+    }
     let text = read_bounded(&file).map_err(|reason| unreadable(&file, &reason))?;
     let origin = EntryOrigin::Folder(place.to_owned());
     let found = found_in(&file.display().to_string(), &text, origin)?;
@@ -403,11 +408,6 @@ fn read_entry(place: &Path, path: &Path) -> Result<Found, CatalogError> {
 }
 
 fn read_bounded(path: &Path) -> Result<String, String> {
-    // To open a pipe would wait for a writer, and with it every other look at the catalog.
-    let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if !about.is_file() {
-        return Err("it is no file".to_owned());
-    }
     let mut text = String::new();
     let read = File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
