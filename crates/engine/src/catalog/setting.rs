@@ -266,6 +266,14 @@ impl Setting {
         }
     }
 
+    /// Where nothing is given for it, it is made out of chance.
+    pub(crate) fn is_made_by_chance(&self) -> bool {
+        let SettingKind::Secret { generate, .. } = &self.kind else {
+            return false;
+        };
+        generate.is_some()
+    }
+
     /// Whether it is not asked for, by the values of the settings before it.
     pub(super) fn is_hidden(&self, before: &[(&Self, SettingValue)]) -> bool {
         let Some(when) = &self.shown_when else {

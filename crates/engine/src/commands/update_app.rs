@@ -129,7 +129,7 @@ struct Changed {
     recipe: Option<ResolvedRecipe>,
     fields: Vec<FieldChange>,
     names: Vec<String>,
-    /// Those that the request names, whether or not that is another value.
+    /// Those that the request names, whether or not that is another value, and those that were made by chance.
     asked: Vec<String>,
 }
 
@@ -292,7 +292,9 @@ impl Engine {
                 message: format!("the settings of {} cannot be read back", app.hostname),
                 hint: "look at the server's log".to_owned(),
             })?;
-        changed(entry, &before, asked, moves)
+        let mut chance = || self.inner.parts.ids.nonce();
+        let random: &mut dyn FnMut() -> u128 = &mut chance;
+        changed(entry, &before, asked, moves.then_some(random))
     }
 
     /// Settings are files in the container and services that run in it.
@@ -332,16 +334,17 @@ impl Engine {
 }
 
 /// What is asked for on top of what there is. A setting has two names, and what is given takes the place of what was given by either.
+/// `moves`: the app is moved to this entry, and what it makes by chance and the one of before did not have is made like this.
 fn changed(
     entry: &CatalogEntry,
     before: &BTreeMap<String, Value>,
     asked: &Map<String, Value>,
-    moves: bool,
+    moves: Option<&mut dyn FnMut() -> u128>,
 ) -> Result<Changed, EngineError> {
     let is_asked = |one: &Setting| asked.contains_key(&one.env) || asked.contains_key(&one.name);
     let named: Vec<&Setting> = entry.settings.iter().filter(|one| is_asked(one)).collect();
     let mut given = before.clone();
-    if moves {
+    if moves.is_some() {
         entry.forget_unknown(&mut given);
     }
     for one in &named {
@@ -353,7 +356,18 @@ fn changed(
             .iter()
             .map(|(name, value)| (name.clone(), value.clone())),
     );
-    let recipe = entry.resolve(&given).map_err(EngineError::Settings)?;
+    let makes = moves.is_some();
+    let recipe = match moves {
+        Some(random) => entry.resolve_new(&given, random),
+        None => entry.resolve(&given),
+    };
+    let recipe = recipe.map_err(EngineError::Settings)?;
+    // What was made goes with the operation, as if it had been asked for: it is made once.
+    let is_made = |one: &&Setting| {
+        let is_given = given.contains_key(&one.env) || given.contains_key(&one.name);
+        makes && !is_given && one.is_made_by_chance()
+    };
+    let made: Vec<&Setting> = entry.settings.iter().filter(is_made).collect();
     entry
         .refuse_hidden(asked, &recipe)
         .map_err(EngineError::Settings)?;
@@ -368,11 +382,12 @@ fn changed(
         fields.push(field_of_setting(name, was, value, is_secret));
         names.push(name.clone());
     }
+    let sealed = named.iter().chain(&made);
     Ok(Changed {
         recipe: Some(recipe),
         fields,
         names,
-        asked: named.iter().map(|one| one.env.clone()).collect(),
+        asked: sealed.map(|one| one.env.clone()).collect(),
     })
 }
 

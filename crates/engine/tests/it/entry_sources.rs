@@ -18,7 +18,8 @@ use proximity_store::records::AppRecord;
 use proximity_testkit::guests::address;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{TestWorld, WorldParts};
-use serde_json::json;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::sources::repository::Repository;
@@ -281,6 +282,41 @@ async fn an_app_goes_on_with_what_it_was_made_from_until_it_is_moved() {
     stand.restart("first").await;
     stand.update("first", greeting("still here")).await;
     assert!(stand.page(&app).await.contains("<b>still here</b>"));
+}
+
+/// What an entry makes by chance is made for an app that is moved to it, and then stays.
+#[tokio::test]
+async fn a_secret_that_only_the_newer_entry_has_is_made_by_the_move() {
+    let stand = Stand::start().await;
+    let app = stand.deploy("beacon", "first").await;
+    let text = newer("beacon");
+    let text = text.replace(
+        "settings:\n",
+        "settings:\n  - name: token\n    type: secret\n    generate: { length: 24 }\n",
+    );
+    let text = text.replace(
+        "install:\n",
+        "install:\n  - file:\n      path: /etc/beacon-token\n      mode: \"0600\"\n      escape: plain\n      content: |\n        {{ settings.token }}\n",
+    );
+    write(stand.entries.path(), "beacon", &text);
+    let catalog = stand.w.engine.reload_catalog().await.unwrap();
+    assert_eq!(catalog.problems(), []);
+    let moved = UpdateApp {
+        newest_entry: true,
+        ..UpdateApp::default()
+    };
+    stand.update("first", moved).await;
+    let token = async || {
+        let sealed = stand.w.store.app_environment(app.id).await.unwrap();
+        let settings: Value = serde_json::from_str(sealed.expose_secret()).unwrap();
+        settings["TOKEN"].as_str().unwrap().to_owned()
+    };
+    let made = token().await;
+    assert_eq!(made.len(), 24);
+    stand.update("first", greeting("bye")).await;
+    assert_eq!(token().await, made);
+    let shown = stand.app(&app).await.environment.to_string();
+    assert!(!shown.contains(&made), "{shown}");
 }
 
 #[tokio::test]
