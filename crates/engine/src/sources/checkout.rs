@@ -32,6 +32,8 @@ const MOST_WORDS: u64 = 64 * 1024;
 const MIRROR: &str = "--git-dir=mirror";
 /// The commit that was fetched.
 const HEAD: &str = "refs/proximity/head";
+/// What a hint ends with where a look is one of many.
+pub(super) const AGAIN: &str = "; it is tried again by itself";
 /// Bytes of one file's head in the answer to `cat-file --batch`, at most.
 const HEAD_BYTES: u64 = 128;
 
@@ -375,7 +377,9 @@ fn unreachable(message: String) -> Halt {
         Failure::new(
             "source_unreachable",
             message,
-            "check the address and the key or token, and that the server reaches the repository; it is tried again by itself",
+            format!(
+                "check the address and the key or token, and that the server reaches the repository{AGAIN}"
+            ),
         ),
     )
     .into()

@@ -3,7 +3,8 @@
 use proximity_domain::names::CommitId;
 use proximity_store::entry_sources::{EntrySourceRecord, TakenFile};
 
-use super::checkout::Checkout;
+use super::checkout::{AGAIN, Checkout};
+use super::trouble::Halt;
 use crate::catalog::{CatalogProblem, place_in, revision_of};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -28,8 +29,9 @@ impl Engine {
         &self,
         source: &EntrySourceRecord,
     ) -> Result<Fetched, EngineError> {
-        let checkout = Checkout::open_entries(self, source).await?;
-        let fetched = checkout.entries().await?;
+        let checkout = Checkout::open_entries(self, source).await;
+        let checkout = checkout.map_err(asked_once)?;
+        let fetched = checkout.entries().await.map_err(asked_once)?;
         drop(checkout);
         let (commit, mut files) = (fetched.commit, Vec::new());
         let place = |path: &str| place_in(&source.name, &commit, path);
@@ -58,5 +60,18 @@ impl Engine {
             files,
             problems,
         })
+    }
+}
+
+/// Nobody looks again by himself at what a person asks for.
+fn asked_once(halt: Halt) -> Halt {
+    match halt {
+        Halt::Trouble(mut trouble) => {
+            if let Some(hint) = trouble.why.hint.strip_suffix(AGAIN) {
+                trouble.why.hint = hint.to_owned();
+            }
+            Halt::Trouble(trouble)
+        }
+        Halt::Store(_) => halt,
     }
 }

@@ -376,6 +376,15 @@ async fn a_repository_that_is_no_repository_of_entries_is_told() {
     assert_eq!(told.unwrap_err().code(), "documents_not_found");
     let told = stand.take("team", &commit).await;
     assert_eq!(told.unwrap_err().code(), "documents_not_found");
+    let gone = Repository::new();
+    stand.add("gone", &gone).await;
+    drop(gone);
+    let told = stand.w.engine.entry_update(&name("gone")).await;
+    let told = told.unwrap_err();
+    assert_eq!(told.code(), "source_unreachable", "{told}");
+    // That is true of sources of documents alone.
+    let hint = told.hint();
+    assert!(hint.ends_with("reaches the repository"), "{hint}");
     let told = stand.w.engine.entry_update(&name("nobody")).await;
     assert_eq!(told.unwrap_err().code(), "source_not_found");
     let request = AddEntrySource {
