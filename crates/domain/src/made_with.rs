@@ -1,6 +1,8 @@
 //! What an app's container is made with beside its resources, as it is on record: how it is attached to the network, who may log in as root,
 //! and which apps it is kept apart from. Pure.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -57,6 +59,16 @@ pub struct RootAccess {
 }
 
 impl RootAccess {
+    /// The same ways in, in whichever order the keys are written and however often each.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.password == other.password && self.each_key() == other.each_key()
+    }
+
+    fn each_key(&self) -> BTreeSet<&str> {
+        self.keys.iter().map(String::as_str).collect()
+    }
+
     /// As plans show it: `none`, `password`, or the keys.
     #[must_use]
     pub fn shown(&self) -> Value {
@@ -88,6 +100,17 @@ mod tests {
         let text = serde_json::to_string(&read).unwrap();
         assert_eq!(serde_json::from_str::<MadeWith>(&text).unwrap(), read);
         assert!(text.contains("\"address\":\"192.0.2.10\""), "{text}");
+    }
+
+    #[test]
+    fn the_order_of_keys_is_no_other_way_in() {
+        let by = |keys: &[&str], password| RootAccess {
+            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+            password,
+        };
+        assert!(by(&["a", "b"], false).is_same(&by(&["b", "a", "b"], false)));
+        assert!(!by(&["a", "b"], false).is_same(&by(&["a"], false)));
+        assert!(!by(&[], true).is_same(&by(&[], false)));
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl Compared {
             self.network(network, recorded);
         }
         let root = recorded.made_with.root();
-        if let Some(wish) = wanted.root.as_ref().filter(|wish| **wish != root) {
+        if let Some(wish) = wanted.root.as_ref().filter(|wish| !wish.is_same(&root)) {
             let (from, to) = (root.shown(), wish.shown());
             self.differs("root_access", Some(from), Some(to), Source::Documents);
         }

@@ -69,6 +69,28 @@ fn another_network_and_another_way_in_for_root_take_another_container() {
     assert_eq!(other.fields[0].to, Some(json!("password")));
 }
 
+/// What a container holds is not lost for the order in which somebody lists keys.
+#[test]
+fn the_same_keys_in_another_order_are_no_difference() {
+    let keys = |all: &[&str]| all.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+    let mut one = recorded("web", 105, AppClass::Native);
+    one.made_with.root_keys = keys(&["ssh-ed25519 AAAA", "ssh-ed25519 BBBB"]);
+    let mut known = state(vec![one]);
+    sees(&mut known, 105, read());
+    let mut wanted = app("web", 0);
+    for (all, unchanged) in [
+        (keys(&["ssh-ed25519 BBBB", "ssh-ed25519 AAAA"]), 1),
+        (keys(&["ssh-ed25519 BBBB"]), 0),
+    ] {
+        spec(&mut wanted).root = Some(RootAccess {
+            keys: all,
+            password: false,
+        });
+        let decided = decide(std::slice::from_ref(&wanted), &known, false);
+        assert_eq!(decided.plan.unchanged, unchanged, "{:?}", decided.plan);
+    }
+}
+
 #[test]
 fn a_host_name_and_who_is_kept_away_are_changed_in_place_and_by_no_operation() {
     let mut wanted = app("web", 0);
