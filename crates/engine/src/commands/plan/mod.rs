@@ -157,7 +157,8 @@ impl Engine {
             }
             None => Documents::of(documents),
         };
-        rights::look(self, &hosts, &wanted, &mut plan, deadline).await;
+        let sides = (&wanted[..], &view.state.recorded[..]);
+        rights::look(self, &hosts, sides, &mut plan, deadline).await;
         if !self.inner.parts.ingress.leads_names() {
             without_names(&wanted, &mut plan);
         }
@@ -185,10 +186,11 @@ fn without_names(wanted: &[Wanted], plan: &mut Plan) {
         WantedKind::Adopted(_) => None,
     });
     let led: BTreeSet<&Hostname> = led.collect();
+    let leads = |path: &str| matches!(path, "host_name" | "certificate");
     for change in &mut plan.changes {
         let is_new = match change.act {
             Act::Create | Act::Replace => true,
-            Act::Update => change.fields.iter().any(|field| field.path == "host_name"),
+            Act::Update => change.fields.iter().any(|field| leads(&field.path)),
             Act::Adopt | Act::Forget | Act::Destroy | Act::NoOp => false,
         };
         if is_new && led.contains(&change.name) {

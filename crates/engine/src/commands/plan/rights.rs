@@ -6,7 +6,7 @@ use proximity_domain::app::AppClass;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::{Hostname, NodeName};
 use proximity_domain::network::Network;
-use proximity_domain::plan::{Act, Change, Plan, Wanted, WantedKind};
+use proximity_domain::plan::{Act, Change, Plan, Recorded, Wanted, WantedKind};
 use proximity_domain::preflight::RightsFacts;
 use proximity_domain::token_purpose::TokenPurpose;
 use proximity_pve::access::Privileges;
@@ -55,15 +55,11 @@ const DESTROYS: &[Call] = &[
 pub(super) async fn look(
     engine: &Engine,
     hosts: &[HostRecord],
-    wanted: &[Wanted],
+    (wanted, recorded): (&[Wanted], &[Recorded]),
     plan: &mut Plan,
     deadline: Deadline,
 ) {
-    let networks = wanted.iter().filter_map(|one| match &one.kind {
-        WantedKind::App(app) => Some((&one.name, app.network.as_deref()?)),
-        WantedKind::Adopted(_) => None,
-    });
-    let networks: BTreeMap<&Hostname, &Network> = networks.collect();
+    let networks = networks(wanted, recorded);
     for host in hosts {
         let mut of_host: Vec<(&mut Change, Vec<Wish>)> = Vec::new();
         for change in &mut plan.changes {
@@ -91,6 +87,21 @@ pub(super) async fn look(
             }
         }
     }
+}
+
+/// How each container that is made is attached: as its document says, or, where that says nothing, as the one that it replaces.
+fn networks<'a>(
+    wanted: &'a [Wanted],
+    recorded: &'a [Recorded],
+) -> BTreeMap<&'a Hostname, &'a Network> {
+    let before = recorded.iter();
+    let before = before.map(|one| (&one.name, &one.made_with.network));
+    let mut networks: BTreeMap<&Hostname, &Network> = before.collect();
+    networks.extend(wanted.iter().filter_map(|one| match &one.kind {
+        WantedKind::App(app) => Some((&one.name, app.network.as_deref()?)),
+        WantedKind::Adopted(_) => None,
+    }));
+    networks
 }
 
 /// What the tokens of this host hold of what it needs to make and start a container of ours on this node, in this VLAN of the
@@ -333,13 +344,24 @@ async fn told(
 
 #[cfg(test)]
 mod tests {
-    use proximity_domain::ids::{HostId, Vmid};
-    use proximity_domain::plan::{Downtime, FieldDiff, Place, Source};
+    use proximity_domain::app::StatusLabel;
+    use proximity_domain::create::Resources;
+    use proximity_domain::ids::{AppId, HostId, Vmid};
+    use proximity_domain::ignore::Ignored;
+    use proximity_domain::made_with::MadeWith;
+    use proximity_domain::network::NetworkWish;
+    use proximity_domain::plan::{Downtime, FieldDiff, Place, Source, WantedApp};
     use proximity_domain::time::Timestamp;
     use proximity_store::records::{HostPlacement, PurposeTokens};
     use uuid::Uuid;
 
     use super::*;
+
+    const RESOURCES: Resources = Resources {
+        memory_mib: 512,
+        cores: 1,
+        disk_gib: 8,
+    };
 
     fn host(pool: Option<&str>) -> HostRecord {
         HostRecord {
@@ -429,6 +451,80 @@ mod tests {
         for act in [Act::Adopt, Act::Forget, Act::NoOp] {
             let none = needed(&change(act, AppClass::Adopted, &[]), None);
             assert!(none.is_empty(), "{none:?}");
+        }
+    }
+
+    fn attached(vlan: u32) -> Network {
+        let wish = NetworkWish {
+            vlan: Some(vlan),
+            bridge: Some("vmbr1".to_owned()),
+            ..NetworkWish::default()
+        };
+        wish.check().unwrap()
+    }
+
+    fn recorded(network: Network) -> Recorded {
+        Recorded {
+            id: AppId(Uuid::from_u128(1)),
+            name: "web".parse().unwrap(),
+            class: AppClass::Native,
+            is_own: true,
+            status: StatusLabel::Running,
+            busy: None,
+            catalog_id: "nginx".parse().unwrap(),
+            host: HostId(Uuid::from_u128(2)),
+            node: "pve1".parse().unwrap(),
+            vmid: None,
+            resources: RESOURCES,
+            settings: BTreeMap::new(),
+            port: 80,
+            exposed: true,
+            guarded: false,
+            made_with: MadeWith {
+                network,
+                ..MadeWith::default()
+            },
+            bridge: None,
+            site: None,
+            depends_on: Vec::new(),
+            secrets: BTreeMap::new(),
+        }
+    }
+
+    fn wanted(network: Option<Network>) -> Wanted {
+        Wanted {
+            name: "web".parse().unwrap(),
+            layer: 0,
+            depends_on: Vec::new(),
+            kind: WantedKind::App(WantedApp {
+                catalog_id: "nginx".parse().unwrap(),
+                host: None,
+                node: None,
+                resources: RESOURCES,
+                settings: BTreeMap::new(),
+                power: None,
+                ignore: Ignored::default(),
+                network: network.map(Box::new),
+                root: None,
+                site: None,
+                apart_from: None,
+            }),
+        }
+    }
+
+    /// What a document says nothing of is kept over a replacement, and so is the right that it takes.
+    #[test]
+    fn a_replacement_needs_the_bridge_that_it_is_attached_to() {
+        let replaced = change(Act::Replace, AppClass::Native, &["root_access"]);
+        let record = [recorded(attached(30))];
+        for (said, vlan) in [(None, 30), (Some(attached(31)), 31)] {
+            let wanted = [wanted(said)];
+            let networks = networks(&wanted, &record);
+            let network = networks.get(&replaced.name).copied();
+            let wishes = wishes(&replaced, &host(Some("apps")), network);
+            let bridge = format!("/sdn/zones/localnetwork/vmbr1/{vlan}");
+            let mut asked = wishes.iter().map(|wish| &wish.asked.1);
+            assert!(asked.any(|path| *path == bridge), "{bridge}");
         }
     }
 

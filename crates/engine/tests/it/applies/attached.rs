@@ -5,6 +5,7 @@ use proximity_domain::manifest::{Manifest, RootMode};
 use proximity_domain::network::NetworkWish;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::plan::Act;
+use proximity_domain::site::{CertificateFiles, Site};
 use proximity_engine::commands::MakePlan;
 use proximity_pve_emulator::core::Access;
 use proximity_store::records::AppRecord;
@@ -141,4 +142,29 @@ async fn what_does_not_fit_together_is_told_before_anything_is_made() {
     let obstacles = &plan.changes[0].obstacles;
     assert_eq!(obstacles.len(), 1, "{obstacles:?}");
     assert!(obstacles[0].hint.contains("ingress.driver"), "{obstacles:?}");
+}
+
+/// A server that leads under names no more gives none of them another certificate either.
+#[tokio::test]
+async fn a_certificate_is_held_back_where_nothing_leads_under_names() {
+    let s = stand(None).await;
+    s.deployed("web").await;
+    let made = web(&s).await;
+    let blog = Site {
+        name: "blog.example.org".parse().unwrap(),
+        certificate: None,
+    };
+    let (store, at) = (&s.w.store, made.created_at);
+    let set = store.set_site(made.id, Some(blog), &s.w.actor, at);
+    set.await.unwrap();
+    let mut document = app("web", &[]);
+    spec(&mut document).host_name = Some("blog.example.org".parse().unwrap());
+    spec(&mut document).certificate = Some(Box::new(CertificateFiles {
+        cert_file: "/etc/ssl/blog.pem".to_owned(),
+        key_file: "/etc/ssl/blog.key".to_owned(),
+    }));
+    let plan = s.plan(&[document], false).await.plan;
+    let mut obstacles = plan.changes[0].obstacles.iter();
+    let is_held = obstacles.any(|obstacle| obstacle.hint.contains("ingress.driver"));
+    assert!(is_held, "{:?}", plan.changes);
 }
