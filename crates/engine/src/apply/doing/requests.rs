@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proximity_domain::create::ResourceRequest;
 use proximity_domain::made_with::MadeWith;
 use proximity_domain::plan::{Act, Change, WantedAdopted, WantedApp, WantedSetting, Wish};
-use proximity_store::records::{AppRecord, RequestKey};
+use proximity_store::records::{Actor, AppRecord, RequestKey};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
@@ -22,6 +22,19 @@ impl Doer<'_> {
         };
         let archived = self.engine.store().archived_app(replaced).await?;
         Ok(archived.map(|archived| archived.record))
+    }
+
+    /// The account whose apps alone count and may be named; `None` = all. It is told by the token that the apply was asked for with, or, where
+    /// nobody was there to use one, by those of the account.
+    async fn sees_only(&self) -> Result<Option<String>, EngineError> {
+        let Actor { account, token, .. } = &self.actor;
+        let tokens = self.engine.store().tokens().await?;
+        let mut used = tokens.iter().filter(|one| match token {
+            Some(id) => one.id == *id,
+            None => one.account == *account,
+        });
+        let sees_all = used.any(|one| one.scopes.iter().any(|scope| scope == "*"));
+        Ok((!sees_all).then(|| account.clone()))
     }
 
     pub(super) async fn creation(
@@ -62,7 +75,7 @@ impl Doer<'_> {
             apart_from: apart_from.unwrap_or(made_with.apart_from),
             root_keys: root.keys,
             root_password: root.password,
-            sees_only: Some(self.actor.account.clone()),
+            sees_only: self.sees_only().await?,
             site,
             key: Some(key),
         })

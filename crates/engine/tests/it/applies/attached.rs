@@ -1,17 +1,19 @@
 //! What documents say of networks, of root, of host names and of who is kept apart, carried out and kept over a replacement.
 
 use proximity_domain::apply::{ApplyState, Consent};
+use proximity_domain::ids::TokenId;
 use proximity_domain::manifest::{Manifest, RootMode};
 use proximity_domain::network::NetworkWish;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::plan::Act;
 use proximity_domain::site::{CertificateFiles, Site};
-use proximity_engine::commands::MakePlan;
+use proximity_engine::commands::{CreateApp, MakePlan};
 use proximity_pve_emulator::core::Access;
-use proximity_store::records::AppRecord;
+use proximity_store::records::{Actor, AppRecord, TokenRecord};
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{Names, TestWorld, WorldParts};
 use secrecy::ExposeSecret;
+use uuid::Uuid;
 
 use super::{Stand, app, spec};
 
@@ -167,4 +169,49 @@ async fn a_certificate_is_held_back_where_nothing_leads_under_names() {
     let mut obstacles = plan.changes[0].obstacles.iter();
     let is_held = obstacles.any(|obstacle| obstacle.hint.contains("ingress.driver"));
     assert!(is_held, "{:?}", plan.changes);
+}
+
+/// An app of another account counts for those who may see it, whether they ask for it by a request or by an apply.
+#[tokio::test]
+async fn an_apply_keeps_apart_from_what_whoever_asked_may_see() {
+    let parts = WorldParts {
+        clusters: vec![Pve::cluster(0, &["pve1", "pve2"], Access::Full)],
+        ..WorldParts::default()
+    };
+    let s = Stand::over(TestWorld::start_of(parts).await.unwrap());
+    s.w.pve
+        .meddle(|world| world.node_mut("pve2").unwrap().memory_used_bytes = 4 << 30);
+    let robot = Actor {
+        account: "robot".to_owned(),
+        ..s.w.actor.clone()
+    };
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "strange".to_owned(),
+        node: Some("pve1".to_owned()),
+        ..CreateApp::default()
+    };
+    let strange = s.w.engine.create_app(&robot, request).await.unwrap();
+    s.w.settled(strange.operation.unwrap()).await.unwrap();
+    let beside = placed(&s, "web").await;
+    assert_eq!(beside, "pve1", "whoever asked may not see it");
+    let token = TokenRecord {
+        id: TokenId(Uuid::from_u128(7)),
+        account: s.w.actor.account.clone(),
+        scopes: vec!["*".to_owned()],
+        secret_sha256: [7; 32],
+        created_at: strange.created_at,
+    };
+    let added = s.w.store.add_token(token, &s.w.actor, strange.created_at);
+    added.await.unwrap();
+    assert_eq!(placed(&s, "next").await, "pve2");
+}
+
+/// The node that an app comes to which a document keeps apart from a stranger's.
+async fn placed(s: &Stand, hostname: &str) -> String {
+    let mut document = app(hostname, &[]);
+    spec(&mut document).apart_from = Some(vec!["strange".parse().unwrap()]);
+    carried_out(s, &[document], Consent::default()).await;
+    let made = s.w.store.app_by_hostname(hostname).await;
+    made.unwrap().unwrap().node.to_string()
 }
