@@ -294,9 +294,14 @@ impl Sweep<'_> {
     }
 }
 
-/// Takes a route away that should not be there.
+/// Takes a route away that should not be there. While Caddy is away its ports go all the same: what is left of a name is seen once it answers.
 async fn close(engine: &Engine, app: AppId) -> Done {
-    match engine.inner.parts.ingress.withdraw(app).await {
+    let ingress = &engine.inner.parts.ingress;
+    let withdrawn = match ingress.withdraw(app).await {
+        Err(IngressError::CaddyUnreachable(_)) => ingress.withdraw_ports(app).await,
+        withdrawn => withdrawn,
+    };
+    match withdrawn {
         Ok(()) => Done::Changed,
         Err(e) => {
             tracing::warn!(%app, error = %e, "a route that should not be there cannot be withdrawn");

@@ -6,7 +6,7 @@ use proximity_engine::caddy::{AdminAddress, CaddyOptions};
 use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_engine::route_sweep::sweep;
-use proximity_engine::seams::Ingress;
+use proximity_engine::seams::{Ingress, RouteSpec};
 use proximity_pve_emulator::core::Access;
 use proximity_store::records::LogLevel;
 use proximity_testkit::pve::Pve;
@@ -50,6 +50,17 @@ async fn an_app_without_a_host_name_is_deployed_stopped_and_started() {
     assert_eq!(away.code(), "caddy_unreachable");
     assert_eq!(w.routes.routes().await.unwrap().len(), 1);
     act(&w, Action::Stop { force: false }).await;
+    assert!(w.routes.routes().await.unwrap().is_empty());
+    // One that should not be there goes as well.
+    let stray = RouteSpec {
+        app: app.id,
+        installation: w.store.installation(),
+        ports: app.ports.unwrap(),
+        target: "192.0.2.9:80".parse().unwrap(),
+        site: None,
+    };
+    w.routes.set_route(&stray).await.unwrap();
+    sweep(&w.engine).await.unwrap_err();
     assert!(w.routes.routes().await.unwrap().is_empty());
     act(&w, Action::Start).await;
     assert_eq!(w.routes.routes().await.unwrap().len(), 1);
