@@ -15,7 +15,7 @@ use crate::error::StoreError;
 use crate::journal::add_event;
 use crate::row::{Columns, damaged, each, to_json};
 use crate::seal::{Place, Sealer};
-use crate::sql::{Row, Tx, query};
+use crate::sql::{Row, Sql, Tx, query};
 use crate::store::Reader;
 
 /// One revision of what is wanted of an app.
@@ -57,10 +57,25 @@ const ALL: &str = "SELECT d.* FROM desired d WHERE d.spec_sealed IS NOT NULL \
      AND d.revision = (SELECT MAX(n.revision) FROM desired n WHERE n.name = d.name) ORDER BY d.name";
 const ALL_AT: &str = "SELECT d.* FROM desired d WHERE d.revision = \
      (SELECT MAX(n.revision) FROM desired n WHERE n.name = d.name AND n.applied_at <= $1) ORDER BY d.name";
-const TIES: &str = "SELECT d.app_id, d.depends_on, d.secrets FROM desired d \
-     WHERE d.spec_sealed IS NOT NULL AND d.app_id IS NOT NULL \
-     AND d.revision = (SELECT MAX(n.revision) FROM desired n WHERE n.name = d.name) \
-     ORDER BY d.app_id, d.name";
+/// What ties apps, by their ids; all of them, or those of which the given words say more.
+macro_rules! ties {
+    ($of:literal) => {
+        concat!(
+            "SELECT d.app_id, d.depends_on, d.secrets FROM desired d \
+             WHERE d.spec_sealed IS NOT NULL AND d.app_id IS NOT NULL ",
+            $of,
+            "AND d.revision = (SELECT MAX(n.revision) FROM desired n WHERE n.name = d.name) \
+             ORDER BY d.app_id, d.name"
+        )
+    };
+}
+
+const TIES: &str = ties!("");
+// A list of apps is one argument, a JSON array, which each database takes apart in its own words.
+const TIES_OF: Sql = Sql::each(
+    ties!("AND d.app_id IN (SELECT value FROM json_each($1)) "),
+    ties!("AND d.app_id IN (SELECT jsonb_array_elements_text($1::jsonb)) "),
+);
 const OTHERS: &str = "SELECT d.* FROM desired d WHERE d.app_id = $1 AND d.name <> $2 \
      AND d.spec_sealed IS NOT NULL \
      AND d.revision = (SELECT MAX(n.revision) FROM desired n WHERE n.name = d.name) ORDER BY d.name";
@@ -132,14 +147,37 @@ impl Reader {
             return Ok(model.read(|state| state.desired_ties()));
         }
         let rows = query(TIES).fetch_all(self.named("desired_ties")).await?;
-        each(&rows, |row| {
-            Ok(DesiredTies {
-                app: row.parsed("app_id")?,
-                depends_on: row.json("depends_on")?,
-                secrets: row.json("secrets")?,
-            })
-        })
+        each(&rows, tied)
     }
+
+    /// As [`Reader::desired_ties`], of these apps alone.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn desired_ties_of(&self, apps: &[AppId]) -> Result<Vec<DesiredTies>, StoreError> {
+        if let Some(model) = self.model() {
+            let mut all = model.read(|state| state.desired_ties());
+            all.retain(|ties| apps.contains(&ties.app));
+            return Ok(all);
+        }
+        if apps.is_empty() {
+            return Ok(Vec::new());
+        }
+        let apps: Vec<String> = apps.iter().map(ToString::to_string).collect();
+        let rows = query(TIES_OF)
+            .bind(to_json("apps", &apps)?)
+            .fetch_all(self.named("desired_ties_of"))
+            .await?;
+        each(&rows, tied)
+    }
+}
+
+fn tied(row: &Row) -> Result<DesiredTies, StoreError> {
+    Ok(DesiredTies {
+        app: row.parsed("app_id")?,
+        depends_on: row.json("depends_on")?,
+        secrets: row.json("secrets")?,
+    })
 }
 
 /// The apps that one depends on.

@@ -367,6 +367,28 @@ impl Reader {
         let guests = self.read(async |tx| by_vmid(tx, OF_HOST, host, recorded).await);
         guests.await
     }
+
+    /// The guest of an app, of either class, that is not gone and holds this number on a cluster.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn recorded_guest_at(
+        &self,
+        host: HostId,
+        vmid: Vmid,
+    ) -> Result<Option<RecordedGuest>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.recorded_at(host, vmid)));
+        }
+        let row = query(known!(
+            "g.host_id = $1 AND g.vmid = $2 AND g.app_id IS NOT NULL AND g.gone_at IS NULL"
+        ))
+        .bind(host.to_string())
+        .bind(i64::from(vmid.get()))
+        .fetch_optional(self.named("recorded_guest_at"))
+        .await?;
+        row.as_ref().map(recorded).transpose()
+    }
 }
 
 impl Reader {

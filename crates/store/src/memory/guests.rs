@@ -171,6 +171,15 @@ impl State {
         found
     }
 
+    pub(crate) fn recorded_at(&self, host: HostId, vmid: Vmid) -> Option<RecordedGuest> {
+        let mut present = self.present();
+        let found = present.find(|g| {
+            let place = g.guest.place();
+            (place.host, place.vmid) == (host, vmid)
+        });
+        found.map(Guest::known)
+    }
+
     pub(crate) fn is_held(&self, host: HostId, vmid: Vmid) -> bool {
         self.present().any(|g| {
             let place = g.guest.place();

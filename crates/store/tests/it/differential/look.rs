@@ -69,6 +69,8 @@ pub async fn at_what_is_live(pair: &Pair) {
     both!(pair, store => store.claimable_applies()).unwrap();
     both!(pair, store => store.all_desired()).unwrap();
     both!(pair, store => store.desired_ties()).unwrap();
+    let some: Vec<_> = live.iter().step_by(2).map(|app| app.id).collect();
+    both!(pair, store => store.desired_ties_of(&some)).unwrap();
 }
 
 /// How seldom each of the copies is refreshed, in calls: of SQLite one always and one when much was written, of memory one.
@@ -125,6 +127,9 @@ async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {
         for n in 100..110 {
             let vmid = Vmid::try_from(n).unwrap();
             both!(pair, store => store.is_held(*id, vmid)).unwrap();
+            let at = both!(pair, store => store.recorded_guest_at(*id, vmid)).unwrap();
+            let mut listed = held.iter();
+            assert_eq!(at.as_ref(), listed.find(|guest| guest.place().vmid == vmid));
         }
     }
     let secrets = |hosts: Result<Vec<HostRecord>, StoreError>| {

@@ -306,6 +306,10 @@ pub async fn holds_its_secrets_while_it_names_them(make: &impl Make) {
     assert_eq!(wanted.secrets, BTreeMap::from(versions));
     let ties = store.desired_ties().await.unwrap();
     assert_eq!((ties.len(), ties[0].app), (1, app));
+    assert_eq!(store.desired_ties_of(&[app]).await.unwrap(), ties);
+    let other = AppId(uuid::Uuid::from_u128(77));
+    let none = store.desired_ties_of(&[other]).await.unwrap();
+    assert!(none.is_empty() && store.desired_ties_of(&[]).await.unwrap().is_empty());
     assert_eq!(
         (&ties[0].secrets, &ties[0].depends_on),
         (&wanted.secrets, &vec![])

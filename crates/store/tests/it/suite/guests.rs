@@ -39,6 +39,8 @@ pub async fn are_recorded_once_per_place(make: &impl Make) {
     assert_eq!(world.store.recorded_guests(app.id).await.unwrap(), recorded);
     let of_host = world.store.recorded_guests_of_host(world.host).await;
     assert_eq!(of_host.unwrap(), recorded);
+    let at = world.store.recorded_guest_at(world.host, guest.place.vmid);
+    assert_eq!(at.await.unwrap().as_ref(), recorded.first());
     let twin = world.guest(app.id, operation.id, 101);
     let refused = change(&world, &fence, GuestChange::Insert(twin)).await;
     assert!(
