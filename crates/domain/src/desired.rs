@@ -61,14 +61,10 @@ impl DesiredSpec {
     /// The apps that have to be there before it.
     #[must_use]
     pub fn depends_on(&self) -> Vec<Hostname> {
-        let names = match self {
-            Self::App(spec) => &spec.depends_on,
-            Self::AdoptedApp(spec) => &spec.depends_on,
-        };
-        let names = names
-            .iter()
-            .filter_map(|name| name.as_str().parse::<Hostname>().ok());
-        names.collect()
+        match self {
+            Self::App(spec) => hosts(&spec.depends_on),
+            Self::AdoptedApp(spec) => hosts(&spec.depends_on),
+        }
     }
 
     /// Names of the secrets that its settings stand for.
@@ -234,6 +230,84 @@ impl FromIterator<(Hostname, DesiredSpec)> for Documents {
     }
 }
 
+/// What each app of some documents depends on: apps alone, as [`Documents::of`] has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs(BTreeMap<Hostname, Vec<ManifestName>>);
+
+impl Needs {
+    /// Of all apps of these documents; of those that depend on nothing none is kept.
+    #[must_use]
+    pub fn of(documents: &[Manifest]) -> Self {
+        let names = Names::of(documents);
+        let mut all = BTreeMap::new();
+        let mut add = |name: &Hostname, needs: Vec<ManifestName>| {
+            if needs.is_empty() {
+                // Of several documents with one name the last one counts.
+                all.remove(name);
+            } else {
+                all.insert(name.clone(), needs);
+            }
+        };
+        for document in documents {
+            match document {
+                Manifest::App { name, spec } => add(name, names.apps(&spec.depends_on)),
+                Manifest::AdoptedApp { name, spec } => add(name, names.apps(&spec.depends_on)),
+                Manifest::Stack { spec, .. } => {
+                    for app in &spec.apps {
+                        let wishes = app.spec.depends_on.iter().chain(&spec.depends_on);
+                        add(&app.name, names.apps(wishes));
+                    }
+                }
+                Manifest::Values { .. } => {}
+            }
+        }
+        Self(all)
+    }
+
+    /// What an app depends on, in order and each once.
+    #[must_use]
+    pub fn apps(&self, name: &Hostname) -> Vec<Hostname> {
+        self.0.get(name).map(|needs| hosts(needs)).unwrap_or_default()
+    }
+}
+
+/// As [`Documents::of`]; nothing of them is kept twice.
+impl From<Vec<Manifest>> for Documents {
+    fn from(documents: Vec<Manifest>) -> Self {
+        let mut needs = Needs::of(&documents).0;
+        let mut all = BTreeMap::new();
+        let mut add = |name: Hostname, mut spec: DesiredSpec| {
+            let depends_on = needs.remove(&name).unwrap_or_default();
+            match &mut spec {
+                DesiredSpec::App(spec) => spec.depends_on = depends_on,
+                DesiredSpec::AdoptedApp(spec) => spec.depends_on = depends_on,
+            }
+            all.insert(name, spec);
+        };
+        for document in documents {
+            match document {
+                Manifest::App { name, spec } => add(name, DesiredSpec::App(spec)),
+                Manifest::AdoptedApp { name, spec } => add(name, DesiredSpec::AdoptedApp(spec)),
+                Manifest::Stack { spec, .. } => {
+                    for app in spec.apps {
+                        add(app.name, DesiredSpec::App(app.spec));
+                    }
+                }
+                Manifest::Values { .. } => {}
+            }
+        }
+        Self(all)
+    }
+}
+
+/// Those that are names of apps.
+fn hosts(names: &[ManifestName]) -> Vec<Hostname> {
+    let names = names.iter();
+    names
+        .filter_map(|name| name.as_str().parse::<Hostname>().ok())
+        .collect()
+}
+
 /// The apps that each name stands for.
 struct Names<'a>(BTreeMap<&'a str, Vec<&'a Hostname>>);
 
@@ -347,6 +421,11 @@ mod tests {
         all.reverse();
         assert_eq!(Documents::of(&all), first);
         assert_eq!(Documents::of(&first.manifests()), first);
+        assert_eq!(Documents::from(all.clone()), first);
+        let needs = Needs::of(&all);
+        for (name, spec) in first.iter() {
+            assert_eq!(needs.apps(name), spec.depends_on(), "{name}");
+        }
         assert_eq!(Documents::of(&[]).order(), Vec::<Vec<String>>::new());
     }
 

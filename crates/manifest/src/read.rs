@@ -78,7 +78,7 @@ pub fn read(given: &Given) -> Result<Manifests, Problems> {
     for tree in over {
         tree.tell_unnamed("", &reading.named, &mut warnings);
     }
-    reading.end(&documents, warnings.end())
+    reading.end(documents, warnings.end())
 }
 
 struct Reading<'a> {
@@ -224,15 +224,17 @@ impl Reading<'_> {
         Document { kind, root }
     }
 
-    fn end(mut self, documents: &[Document], warnings: Problems) -> Result<Manifests, Problems> {
+    fn end(mut self, documents: Vec<Document>, warnings: Problems) -> Result<Manifests, Problems> {
         let mut manifests = Manifests {
-            order: order::order(documents, self.is_whole, &mut self.found),
+            order: order::order(&documents, self.is_whole, &mut self.found),
             warnings,
             ..Manifests::default()
         };
         if self.found.is_empty() {
+            manifests.documents.reserve_exact(documents.len());
+            // As it was written each goes as soon as it is what it wants.
             for document in documents {
-                match manifest(document) {
+                match manifest(&document) {
                     Ok(manifest) => manifests.documents.push(manifest),
                     Err(why) => {
                         let message = format!("this passed its checks and is not right: {why}");

@@ -12,6 +12,7 @@ mod entry_sources;
 mod export;
 mod failures;
 mod fetches;
+mod few_documents;
 mod generated;
 mod health;
 mod housekeeping;

@@ -240,7 +240,8 @@ async fn what_endpoints_say_by_turns_is_told_as_not_known() {
         move |request: &Request,
               answer: Result<RawResponse, TransportError>|
               -> Result<RawResponse, TransportError> {
-            if request.path == "/cluster/resources" {
+            let is_state = request.path.ends_with("/status/current");
+            if is_state || request.path == "/cluster/resources" {
                 pve.prefer(1);
                 pve.prefer(0);
             }

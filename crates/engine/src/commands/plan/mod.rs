@@ -1,6 +1,8 @@
 //! `POST /api/plans`: what would have to be done so that all is as documents want it. Clusters are read, and nothing is changed.
 
+mod alone;
 mod namesakes;
+mod record;
 mod rights;
 mod see;
 mod want;
@@ -65,13 +67,14 @@ impl Engine {
             return Ok(false);
         };
         let hosts = self.store().hosts().await?;
-        let own = see::own_places(self, owner).await?;
-        let is_strange = |(label, vmid): (&HostLabel, Vmid)| {
-            // A label of no entry is told as what is wrong with the document.
-            let host = hosts.iter().find(|host| host.label == *label);
-            host.is_some_and(|host| !own.contains(&(host.id, vmid)))
-        };
-        Ok(named.into_iter().any(is_strange))
+        // A label of no entry is told as what is wrong with the document.
+        let places = named.into_iter().filter_map(|(label, vmid)| {
+            let host = hosts.iter().find(|host| host.label == *label)?;
+            Some((host.id, vmid))
+        });
+        let places: BTreeSet<record::Spot> = places.collect();
+        let own = record::own_places(self, owner, &places).await?;
+        Ok(own.len() < places.len())
     }
 
     /// From now on `told` is told how long each plan took that was made. The first one that is set stays.
@@ -97,6 +100,9 @@ impl Engine {
     /// Flow: documents against catalog and host entries → record → one list per cluster → what differs → the configurations of
     /// what differs, and its power → what differs for certain → rights of the tokens, mass brake → one commit.
     /// What cannot be read now is an obstacle of the changes it is about, and no error.
+    ///
+    /// Few documents that do not prune are planned for with as much of the record as they mean, and, of a cluster where all they mean are a
+    /// few containers on record, with the state of each in place of the list. It is decided as with all of it.
     ///
     /// # Errors
     /// Documents that name what is not there, or settings that are wrong, all of them at once; no host at all.
@@ -129,7 +135,7 @@ impl Engine {
     async fn planned(
         &self,
         actor: &Actor,
-        request: MakePlan,
+        mut request: MakePlan,
         back: Option<GoesBack>,
     ) -> Result<PlanRecord, EngineError> {
         let deadline = Deadline::of_request();
@@ -139,12 +145,16 @@ impl Engine {
         }
         let (documents, order) = (&request.documents, &request.order);
         let wanted = want::wanted(&self.catalog(), &hosts, documents, order)?;
+        // From here on they are in one form alone.
+        let documents = Documents::from(std::mem::take(&mut request.documents));
         let mut view = see::View::of(self, &hosts, &wanted, &request, deadline).await?;
         let mut decided = decide(&wanted, &view.state, request.prune);
         if !decided.doubts.is_empty() {
             view.read(self, &decided.doubts, deadline).await;
             decided = decide(&wanted, &view.state, request.prune);
         }
+        // What was looked at is in the plan as far as it counts.
+        drop((wanted, view));
         let mut plan = decided.plan;
         plan.leave(&request.leave);
         let kept = match back {
@@ -155,7 +165,7 @@ impl Engine {
                 plan.rollback = Some(told);
                 back.documents
             }
-            None => Documents::of(documents),
+            None => documents,
         };
         let sides = (&wanted[..], &view.state.recorded[..]);
         rights::look(self, &hosts, sides, &mut plan, deadline).await;
@@ -208,8 +218,8 @@ pub(super) async fn recorded(
     engine: &Engine,
     owner: Option<&str>,
 ) -> Result<Vec<Recorded>, EngineError> {
-    let (recorded, _) = see::record(engine, owner).await?;
-    Ok(recorded)
+    let found = record::whole(engine, owner).await?;
+    Ok(found.apps)
 }
 
 /// What keeps a document from being planned for: what it names is not in the catalog, or is not what its entry takes.

@@ -17,6 +17,8 @@ use crate::error::EngineError;
 /// The apps for which a container would be made.
 pub(super) struct Made {
     names: BTreeSet<Hostname>,
+    /// The hosts that they name.
+    hosts: BTreeSet<HostId>,
     /// One of them names no host.
     anywhere: bool,
 }
@@ -24,19 +26,29 @@ pub(super) struct Made {
 impl Made {
     pub(super) fn of(wanted: &[Wanted], recorded: &[Recorded]) -> Self {
         let known: BTreeSet<&Hostname> = recorded.iter().map(|one| &one.name).collect();
-        let (mut names, mut anywhere) = (BTreeSet::new(), false);
+        let (mut names, mut hosts, mut anywhere) = (BTreeSet::new(), BTreeSet::new(), false);
         for one in wanted.iter().filter(|one| !known.contains(&one.name)) {
             if let WantedKind::App(app) = &one.kind {
                 names.insert(one.name.clone());
+                hosts.extend(app.host);
                 anywhere |= app.host.is_none();
             }
         }
-        Self { names, anywhere }
+        Self {
+            names,
+            hosts,
+            anywhere,
+        }
     }
 
     /// One of them may come onto any host, so that all are looked at.
     pub(super) fn is_anywhere(&self) -> bool {
         self.anywhere
+    }
+
+    /// A container that is called like one of them may be on this host, and has to be looked for.
+    pub(super) fn is_sought_on(&self, host: HostId) -> bool {
+        self.anywhere || self.hosts.contains(&host)
     }
 
     /// The container of a row of a host's list, if it is called like one of them. Of one that was renamed in Proxmox VE nothing is known here.
@@ -46,8 +58,11 @@ impl Made {
         row: &ResourceRow,
         is_told: bool,
     ) -> Option<(Hostname, Namesake)> {
+        if row.kind == GuestKind::Qemu || self.names.is_empty() {
+            return None;
+        }
         let name: Hostname = row.name.as_deref()?.parse().ok()?;
-        if row.kind == GuestKind::Qemu || !self.names.contains(&name) {
+        if !self.names.contains(&name) {
             return None;
         }
         let namesake = Namesake {

@@ -13,18 +13,17 @@ use proximity_domain::manifest::WantedPower;
 use proximity_domain::names::{BridgeName, Hostname, SecretName};
 use proximity_domain::observe::Sight;
 use proximity_domain::plan::{
-    Figure, HostSight, MarkSeen, Observed, Obstacle, Recorded, SeenBy, State, Wanted, WantedKind,
-    size_bytes,
+    Figure, HostSight, MarkSeen, Observed, Obstacle, SeenBy, State, Wanted, WantedKind, size_bytes,
 };
 use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::cluster::{GuestKind, GuestStatus, ResourceRow};
 use proximity_pve::lxc::LxcConfig;
 use proximity_store::alarms::{Alarm, AlarmKind};
-use proximity_store::desired::DesiredTies;
-use proximity_store::records::{AppRecord, HostRecord};
-use serde_json::Value;
+use proximity_store::records::HostRecord;
 
+use super::alone::{self, MOST_ALONE};
 use super::namesakes::{Made, mark_of};
+use super::record::{self, FEW, OnRecord, Spot};
 use super::{MakePlan, obstacle, want};
 use crate::cluster::{Cluster, observed};
 use crate::commands::adopt::{identity_of, refuse_what_is_marked};
@@ -63,7 +62,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// The whole record, and the lists of the clusters that the plan is about.
+    /// The record, and the lists of the clusters that the plan is about; of few documents as much of both as they mean.
     pub(super) async fn of(
         engine: &Engine,
         hosts: &[HostRecord],
@@ -71,18 +70,23 @@ impl View {
         request: &MakePlan,
         deadline: Deadline,
     ) -> Result<Self, EngineError> {
-        let (recorded, guests) = record(engine, request.owner.as_deref()).await?;
+        let owner = request.owner.as_deref();
+        let is_part = !request.prune && wanted.len() <= FEW;
+        let OnRecord { apps, guests } = match is_part {
+            true => record::meant(engine, owner, wanted).await?,
+            false => record::whole(engine, owner).await?,
+        };
         let alarms = engine.store().alarms().await?.into_iter();
         let conflicts = alarms.filter(|alarm| alarm.key.kind == AlarmKind::Conflict);
         let conflicts = conflicts.map(|alarm| ((alarm.key.host, alarm.key.vmid), alarm));
         let mut view = Self {
-            made: Made::of(wanted, &recorded),
-            is_everybodys: request.owner.is_none(),
+            made: Made::of(wanted, &apps),
+            is_everybodys: owner.is_none(),
             state: State {
-                recorded,
+                recorded: apps,
                 hosts: hosts.iter().map(unseen).collect(),
                 secrets: versions(engine).await?,
-                said: said(engine, wanted).await?,
+                said: said(engine, wanted, is_part).await?,
                 ..State::default()
             },
             guests,
@@ -90,19 +94,85 @@ impl View {
         };
         let meant = view.meant(wanted, request.prune);
         let anywhere = view.made.is_anywhere();
-        let needed = hosts
-            .iter()
-            .filter_map(|host| match meant.contains(&host.id) {
-                true => Some((host, deadline)),
+        let needed = hosts.iter().filter_map(|host| {
+            let until = match meant.contains(&host.id) {
+                true => deadline,
                 // Nothing else is to be done there: the plan does not wait for such a cluster as long as for one that it is about.
-                false => anywhere.then(|| (host, Deadline::within(BESIDE))),
-            });
-        let looks =
-            needed.map(|(host, until)| async move { (host, list(engine, host, until).await) });
+                false if anywhere => Deadline::within(BESIDE),
+                false => return None,
+            };
+            let alone = match is_part {
+                true => view.alone(host.id, wanted),
+                false => Vec::new(),
+            };
+            Some((host, until, alone))
+        });
+        let needed: Vec<(&HostRecord, Deadline, Vec<ContainerRef>)> = needed.collect();
+        let looks = needed.into_iter().map(|(host, until, alone)| async move {
+            (host, list(engine, host, &alone, until).await)
+        });
         for (host, rows) in join_all(looks).await {
+            if let Ok(rows) = &rows
+                && is_part
+            {
+                view.know(engine, host.id, rows).await?;
+            }
             view.take_in(host.id, rows, wanted);
         }
         Ok(view)
+    }
+
+    /// The containers of a host that are all that is looked for on it, if they are few and on record; none: its list has to be read.
+    fn alone(&self, host: HostId, wanted: &[Wanted]) -> Vec<ContainerRef> {
+        let mut alone = BTreeMap::new();
+        if self.made.is_sought_on(host) {
+            return Vec::new();
+        }
+        for one in wanted {
+            let vmid = match &one.kind {
+                WantedKind::Adopted(adopted) if adopted.host == host => Some(adopted.vmid),
+                WantedKind::Adopted(_) => None,
+                WantedKind::App(_) => {
+                    let mut recorded = self.state.recorded.iter();
+                    let named = recorded.find(|known| known.name == one.name);
+                    let named = named.filter(|known| known.is_own && known.host == host);
+                    named.and_then(|known| known.vmid)
+                }
+            };
+            let Some(vmid) = vmid else { continue };
+            // Where another one is nobody knows.
+            let Some(guest) = self.guests.get(&(host, vmid)) else {
+                return Vec::new();
+            };
+            alone.insert(vmid, guest.place().clone());
+        }
+        match alone.len() <= MOST_ALONE {
+            true => alone.into_values().collect(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Which of the containers that are called like an app for which one would be made an app has that no document means.
+    async fn know(
+        &mut self,
+        engine: &Engine,
+        host: HostId,
+        rows: &[ResourceRow],
+    ) -> Result<(), EngineError> {
+        let is_like = |row: &&ResourceRow| {
+            let namesake = self.made.namesake(host, row, self.is_everybodys);
+            namesake.is_some() && !self.guests.contains_key(&(host, row.vmid))
+        };
+        let like: BTreeSet<Spot> = rows
+            .iter()
+            .filter(is_like)
+            .map(|row| (host, row.vmid))
+            .collect();
+        if !like.is_empty() {
+            let found = record::at(engine, None, &like).await?;
+            self.guests.extend(found.guests);
+        }
+        Ok(())
     }
 
     /// The clusters that have anything to do with it.
@@ -260,108 +330,11 @@ fn too_many() -> Obstacle {
     )
 }
 
-/// Where the containers of an account's apps are.
-pub(super) async fn own_places(
-    engine: &Engine,
-    owner: &str,
-) -> Result<BTreeSet<(HostId, Vmid)>, EngineError> {
-    let (recorded, _) = record(engine, Some(owner)).await?;
-    let own = recorded.iter().filter(|one| one.is_own);
-    Ok(own.filter_map(|one| Some((one.host, one.vmid?))).collect())
-}
-
-/// All live apps, and their containers by place.
-pub(super) async fn record(
-    engine: &Engine,
-    owner: Option<&str>,
-) -> Result<(Vec<Recorded>, BTreeMap<(HostId, Vmid), RecordedGuest>), EngineError> {
-    let store = engine.store();
-    let hosts = store.hosts().await?.into_iter();
-    let bridges: BTreeMap<HostId, BridgeName> = hosts.map(|host| (host.id, host.bridge)).collect();
-    let guards = store.guards().await?;
-    let guards: BTreeSet<AppId> = guards.iter().map(|guarded| guarded.app).collect();
-    let ties = store.desired_ties().await?.into_iter();
-    let mut ties: BTreeMap<AppId, DesiredTies> = ties.map(|ties| (ties.app, ties)).collect();
-    let (mut all, mut places) = (Vec::new(), BTreeMap::new());
-    let mut after = None;
-    loop {
-        let page = store.apps_by_id(after).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        let ids: Vec<AppId> = page.iter().map(|app| app.id).collect();
-        let mut guests = store.guests_of_apps(&ids).await?;
-        for app in page {
-            // Of several the newest is the app's.
-            let guest = guests.remove(&app.id).and_then(|mut guests| guests.pop());
-            let place = guest.as_ref().map(|guest| guest.place().clone());
-            let is_own = owner.is_none_or(|owner| owner == app.owner);
-            let is_guarded = guards.contains(&app.id);
-            let ties = ties.remove(&app.id);
-            let recorded = Recorded {
-                bridge: bridges.get(&app.host).cloned(),
-                ..on_record(app, place.as_ref(), is_own, is_guarded)
-            };
-            all.push(tied(recorded, ties));
-            if let (Some(guest), Some(place)) = (guest, place) {
-                places.insert((place.host, place.vmid), guest);
-            }
-        }
-    }
-    Ok((all, places))
-}
-
-fn on_record(
-    app: AppRecord,
-    place: Option<&ContainerRef>,
-    is_own: bool,
-    guarded: bool,
-) -> Recorded {
-    let settings = match app.environment {
-        Value::Object(settings) => settings.into_iter().collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            BTreeMap::new()
-        }
-    };
-    Recorded {
-        id: app.id,
-        name: app.hostname,
-        class: app.class,
-        is_own,
-        status: app.status.label(),
-        busy: app.operation,
-        catalog_id: app.catalog_id,
-        host: app.host,
-        node: place.map_or(app.node, |place| place.node.clone()),
-        vmid: place.map(|place| place.vmid),
-        resources: app.resources,
-        settings,
-        port: app.guest_port,
-        exposed: app.exposed,
-        guarded,
-        made_with: app.made_with,
-        bridge: None,
-        site: app.site.map(|of| of.site),
-        depends_on: Vec::new(),
-        secrets: BTreeMap::new(),
-    }
-}
-
-/// An app on record with what was wanted of it last.
-fn tied(recorded: Recorded, ties: Option<DesiredTies>) -> Recorded {
-    match ties {
-        Some(ties) => Recorded {
-            depends_on: ties.depends_on,
-            secrets: ties.secrets,
-            ..recorded
-        },
-        None => recorded,
-    }
-}
-
 /// What documents wanted last of the resources of those apps of which others may change some.
 async fn said(
     engine: &Engine,
     wanted: &[Wanted],
+    is_part: bool,
 ) -> Result<BTreeMap<AppId, Resources>, EngineError> {
     let names = wanted.iter().filter_map(|one| match &one.kind {
         WantedKind::App(app) if !app.ignore.is_empty() => Some(&one.name),
@@ -371,9 +344,16 @@ async fn said(
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let newest = engine.store().all_desired().await?.into_iter();
-    let newest = newest.filter(|one| names.contains(&one.name));
-    let said = newest.filter_map(|one| match (one.app, &one.spec) {
+    let mut newest = Vec::new();
+    if is_part {
+        for name in names {
+            newest.extend(engine.store().desired(name).await?);
+        }
+    } else {
+        newest = engine.store().all_desired().await?;
+        newest.retain(|one| names.contains(&one.name));
+    }
+    let said = newest.into_iter().filter_map(|one| match (one.app, &one.spec) {
         (Some(app), Some(DesiredSpec::App(spec))) => {
             Some((app, want::resources(&engine.catalog(), spec)?))
         }
@@ -390,18 +370,22 @@ async fn versions(engine: &Engine) -> Result<BTreeMap<SecretName, i64>, EngineEr
         .collect())
 }
 
-/// The list of a cluster that was seen whole: the word of one endpoint, and of a token that may see all of it.
+/// The list of a cluster that was seen whole: the word of one endpoint, and of a token that may see all of it. Of it only these containers,
+/// if there are any and each is where it is recorded.
 async fn list(
     engine: &Engine,
     host: &HostRecord,
+    alone: &[ContainerRef],
     deadline: Deadline,
 ) -> Result<Vec<ResourceRow>, EngineError> {
     let cluster = engine.inner.clusters.get(host.id).await?;
     let label = cluster.label();
     let asked = async {
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
             let moves = cluster.read().moves();
-            let rows = list_once(&cluster).await;
+            // What is looked at by itself may be what had another endpoint asked: then the list says it.
+            let alone: &[ContainerRef] = if tried == 0 { alone } else { &[] };
+            let rows = list_once(&cluster, alone).await;
             if cluster.read().moves() == moves {
                 return rows;
             }
@@ -418,8 +402,11 @@ async fn list(
     answer.unwrap_or_else(|| Err(no_time(label, "what is there is not known")))
 }
 
-/// Membership, the token's rights, then the list.
-async fn list_once(cluster: &Cluster) -> Result<Vec<ResourceRow>, EngineError> {
+/// Membership, the token's rights, then the list, or the containers of it that are looked for.
+async fn list_once(
+    cluster: &Cluster,
+    alone: &[ContainerRef],
+) -> Result<Vec<ResourceRow>, EngineError> {
     let label = cluster.label();
     let failed = |e| upstream(label, &e);
     let seen = status(cluster).await.map_err(failed)?;
@@ -430,7 +417,10 @@ async fn list_once(cluster: &Cluster) -> Result<Vec<ResourceRow>, EngineError> {
     })?;
     // What is not listed may be hidden, and would be told to be gone.
     match sight(cluster.read(), "/").await.map_err(failed)? {
-        Sight::All => cluster.read().resources_vm().await.map_err(failed),
+        Sight::All => match alone::rows(cluster, alone).await {
+            Some(rows) => Ok(rows),
+            None => cluster.read().resources_vm().await.map_err(failed),
+        },
         Sight::NotAll => Err(EngineError::Upstream {
             code: "view_incomplete",
             message: "what is there cannot be told: the token may not see all containers of the cluster (VM.Audit on /, propagated)"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proximity_domain::create::{self, ResourceRequest, Resources};
-use proximity_domain::desired::{DesiredSpec, Documents};
+use proximity_domain::desired::Needs;
 use proximity_domain::ids::{HostId, Vmid};
 use proximity_domain::made_with::RootAccess;
 use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest, RootMode};
@@ -33,7 +33,7 @@ pub(super) fn wanted(
         catalog,
         hosts,
         layers: layers.collect(),
-        documents: Documents::of(documents),
+        needs: Needs::of(documents),
         taken: BTreeMap::new(),
         led: BTreeMap::new(),
         wrong: BTreeMap::new(),
@@ -78,7 +78,7 @@ struct Wishes<'a> {
     hosts: &'a [HostRecord],
     layers: BTreeMap<&'a str, u32>,
     /// What each app depends on.
-    documents: Documents,
+    needs: Needs,
     /// Which app takes over which container.
     taken: BTreeMap<(HostId, Vmid), Hostname>,
     /// Which app is led to under which host name.
@@ -203,11 +203,10 @@ impl Wishes<'_> {
     }
 
     fn layered(&self, name: &Hostname, kind: WantedKind) -> Wanted {
-        let needs = self.documents.get(name).map(DesiredSpec::depends_on);
         Wanted {
             name: name.clone(),
             layer: self.layers.get(name.as_str()).copied().unwrap_or(0),
-            depends_on: needs.unwrap_or_default(),
+            depends_on: self.needs.apps(name),
             kind,
         }
     }
