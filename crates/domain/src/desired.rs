@@ -267,7 +267,8 @@ impl Needs {
     /// What an app depends on, in order and each once.
     #[must_use]
     pub fn apps(&self, name: &Hostname) -> Vec<Hostname> {
-        self.0.get(name).map(|needs| hosts(needs)).unwrap_or_default()
+        let needs = self.0.get(name);
+        needs.map(|needs| hosts(needs)).unwrap_or_default()
     }
 }
 
