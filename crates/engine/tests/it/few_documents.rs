@@ -34,7 +34,17 @@ fn found(name: &str, spec: Value) -> Manifest {
     }
 }
 
-/// An app, a container that was taken over, and one of ours that no record has, called `free`.
+/// Returns when the list of the cluster says this, and so tells of all as it is by then.
+async fn told(w: &TestWorld, text: &str) {
+    let is_told = async || {
+        w.pve.meddle(|world| world.tell_now());
+        let list = w.pve.as_root(Method::Get, "/cluster/resources", &[]).await;
+        String::from_utf8_lossy(&list.body).contains(text)
+    };
+    w.until(is_told).await.unwrap();
+}
+
+/// Two apps, a container that was taken over, and one of ours that no record has, called `free`.
 struct Stand {
     w: TestWorld,
     web: u32,
@@ -78,7 +88,7 @@ impl Stand {
         let notes = mark.described("mine");
         let named = [("hostname", "free"), ("description", notes.as_str())];
         w.pve.put("/nodes/pve1/lxc/151/config", &named).await;
-        w.pve.meddle(|world| world.tell_now());
+        told(&w, "\"free\"").await;
         Self {
             w,
             web: guests[0].place().vmid.get(),
@@ -198,7 +208,8 @@ async fn what_a_hand_changed_is_seen_without_the_list() {
     let changed = s.plan(as_it_is.to_vec(), None).await;
     assert_eq!(lists.load(Ordering::Relaxed), 0);
     assert_eq!(changed.changes[0].fields[0].path, "memory");
-    s.w.pve.meddle(|world| world.tell_now());
+    told(&s.w, &(128_u64 << 20).to_string()).await;
+    lists.store(0, Ordering::Relaxed);
     assert_eq!(s.both_ways(&as_it_is, None).await.changes, changed.changes);
     assert_eq!(lists.load(Ordering::Relaxed), 1, "that among many");
 }
