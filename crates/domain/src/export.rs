@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
@@ -146,6 +146,13 @@ pub fn document(
     })
 }
 
+/// In their order, without those that are there already: a list of a document has nothing twice.
+fn each_once<T: Clone + Ord>(all: &[T]) -> Vec<T> {
+    let mut seen = BTreeSet::new();
+    let first = all.iter().filter(|one| seen.insert(*one));
+    first.cloned().collect()
+}
+
 fn app(
     recorded: &Recorded,
     host: HostLabel,
@@ -169,12 +176,12 @@ fn app(
             (false, false) => Some(RootMode::Keys),
             (false, true) => None,
         },
-        root_keys: made.root_keys.clone(),
+        root_keys: each_once(&made.root_keys),
         host_name: site.map(|site| NameWish::Name(site.name.clone())),
         certificate: site
             .and_then(|site| site.certificate.clone())
             .map(Box::new),
-        apart_from: (!made.apart_from.is_empty()).then(|| made.apart_from.clone()),
+        apart_from: (!made.apart_from.is_empty()).then(|| each_once(&made.apart_from)),
         power,
         policy: applied.map_or(Policy::default(), |applied| applied.policy),
         ignore: applied.map_or_else(Ignored::default, |applied| applied.ignore.clone()),

@@ -286,8 +286,8 @@ fn what_a_container_was_made_with_and_its_host_name_are_written_where_they_are_n
         assert_eq!(plain.get(field), None, "{field}");
     }
     one.made_with.network.vlan = Some(30);
-    one.made_with.root_keys = vec!["ssh-ed25519 AAAA".to_owned()];
-    one.made_with.apart_from = vec!["mail".parse().unwrap()];
+    one.made_with.root_keys = vec!["ssh-ed25519 AAAA".to_owned(); 2];
+    one.made_with.apart_from = vec!["mail".parse().unwrap(); 2];
     one.site = Some(Site {
         name: "blog.example.org".parse().unwrap(),
         certificate: None,
