@@ -12,8 +12,8 @@ const QUICK_MS: u64 = 15_000;
 /// PVE's own proxies give up after 30 s with a 596; wait for that answer rather than hang up before it.
 const PROXIED_MS: u64 = 35_000;
 
-/// A call being built.
-#[derive(Debug, Clone)]
+/// A call being built. It is not shown: a value may be a password.
+#[derive(Clone)]
 pub(crate) struct Call {
     method: Method,
     path: String,
