@@ -68,6 +68,13 @@ impl ReadClient {
         self.transport.rest();
     }
 
+    /// Whether it answers so soon, by what was found before the last [`ReadClient::rest`], that several reads cost less one after the
+    /// other, over one connection, than side by side. Never of what nothing is known of.
+    #[must_use]
+    pub fn is_near(&self) -> bool {
+        self.transport.is_near()
+    }
+
     fn request(&self, call: Call) -> Request {
         Request {
             answer_ms: self.answer_ms,

@@ -87,6 +87,8 @@ struct Inner {
     moves: u64,
     /// How often somebody said that nothing is about to be asked.
     rests: u64,
+    /// It is near.
+    near: bool,
     /// Somebody keeps a console of this number open, on this node.
     console: Option<(String, u32)>,
     /// What arrives in the place of an answer.
@@ -197,6 +199,7 @@ impl Pve {
             preferred: 0,
             moves: 0,
             rests: 0,
+            near: false,
             console: None,
             distortion: None,
         };
@@ -416,6 +419,11 @@ impl Pve {
         self.with(|inner| inner.rests)
     }
 
+    /// From now on it is near: it answers so soon that one thing is asked after the other.
+    pub fn come_near(&self) {
+        self.with(|inner| inner.near = true);
+    }
+
     /// Returns when this many calls have arrived since the start.
     pub async fn calls_arrived(&self, count: u64) {
         // The sender lives as long as this cluster, so waiting cannot fail.
@@ -494,6 +502,10 @@ impl Transport for Pve {
 
     fn rest(&self) {
         self.with(|inner| inner.rests += 1);
+    }
+
+    fn is_near(&self) -> bool {
+        self.with(|inner| inner.near)
     }
 }
 

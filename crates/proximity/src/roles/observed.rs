@@ -81,6 +81,10 @@ impl Transport for Observed {
     fn rest(&self) {
         self.inner.rest();
     }
+
+    fn is_near(&self) -> bool {
+        self.inner.is_near()
+    }
 }
 
 impl Observed {

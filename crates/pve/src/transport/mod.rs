@@ -266,6 +266,12 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
 
     /// Nothing is about to be asked: what is kept for the next read is let go. Whoever asks all the same only takes longer.
     fn rest(&self) {}
+
+    /// Whether the endpoint that is asked first was found, when [`Transport::rest`] was called last, to answer so soon over a connection
+    /// that is there that several reads cost less one after the other than side by side, where each needs a connection.
+    fn is_near(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

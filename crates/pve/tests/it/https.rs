@@ -373,6 +373,23 @@ async fn what_is_kept_for_the_next_read_is_hung_up_when_none_is_to_come() {
 }
 
 #[tokio::test]
+async fn what_answers_soon_over_a_connection_that_was_there_is_near_once_nothing_is_to_come() {
+    let server = TlsServer::start(Script::Answer(good())).await;
+    let transport = transport([server.pinned()]);
+    let ask = async || transport.send(request(Method::Get, &[])).await.unwrap();
+    ask().await;
+    transport.rest();
+    assert!(!transport.is_near(), "its first answer needed a connection");
+    // One of so many comes soon, also where the machine has other things to do.
+    for _ in 0..50 {
+        ask().await;
+    }
+    assert!(!transport.is_near(), "it is not judged in between");
+    transport.rest();
+    assert!(transport.is_near());
+}
+
+#[tokio::test]
 async fn a_connection_is_not_kept_for_as_long_as_pve_keeps_it() {
     let server = TlsServer::start(Script::Answer(good())).await;
     let transport = transport([server.pinned()]);

@@ -88,6 +88,27 @@ async fn a_look_asks_for_the_list_beside_one_other_thing() {
     assert_eq!((arrived, l.w.pve.calls() - before), (1, 3));
 }
 
+/// So that it needs one connection alone.
+#[tokio::test]
+async fn a_look_at_what_is_near_asks_one_thing_after_the_other() {
+    let mut l = Looked::new().await;
+    l.w.stop_worker().await.unwrap();
+    l.w.pve.come_near();
+    let go_on = l.w.pve.hold(Method::Get, "/cluster/status");
+    let before = l.w.pve.calls();
+    let beside = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let arrived = l.w.pve.calls() - before;
+        go_on.send_replace(true);
+        arrived
+    };
+    let (report, arrived) = tokio::join!(l.pass(), beside);
+    assert!(report.result.success, "{report:?}");
+    assert_eq!((arrived, l.w.pve.calls() - before), (0, 3));
+}
+
 #[tokio::test]
 async fn connections_are_let_go_after_a_pass_unless_the_sweep_uses_them() {
     let mut l = Looked::new().await;

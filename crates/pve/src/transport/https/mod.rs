@@ -4,6 +4,7 @@ mod address;
 mod certificate;
 mod connection;
 mod credentials;
+mod distance;
 mod failover;
 mod fetch;
 mod fingerprint;
@@ -34,6 +35,7 @@ pub use turns::{CALLS_PER_CLUSTER, CALLS_PER_NODE};
 
 use self::address::Address;
 use self::connection::Connection;
+use self::distance::Distance;
 use self::idle::IdleConnections;
 use self::proof::{Proof, Prover};
 use self::turns::{Turn, Turns, Way};
@@ -103,6 +105,7 @@ struct Endpoint {
     address: Address,
     tls: tokio_rustls::TlsConnector,
     idle: IdleConnections,
+    distance: Distance,
     /// The node that answers there, once that is known.
     node: Option<NodeName>,
 }
@@ -207,6 +210,7 @@ impl Endpoint {
             address: Address::parse(&config.url)?,
             tls: config.trust.connector()?,
             idle: IdleConnections::default(),
+            distance: Distance::default(),
             node: None,
         })
     }
@@ -229,13 +233,19 @@ impl Endpoint {
             && let Some(kept) = self.idle.take(times.end).await
         {
             let message = message.clone();
+            let begun = Instant::now();
             let ended = self.send_on(kept, message, request, times, turn, &way);
             match ended.await {
                 Ended {
                     outcome: Err(_),
                     turn: Some(back),
                 } if back.is_good() => turn = back,
-                ended => return ended,
+                ended => {
+                    if ended.outcome.is_ok() {
+                        self.distance.note(begun.elapsed());
+                    }
+                    return ended;
+                }
             }
         }
         let begun = Instant::now();
@@ -409,6 +419,12 @@ impl Transport for HttpsTransport {
     fn rest(&self) {
         for endpoint in &self.endpoints {
             endpoint.idle.clear();
+            endpoint.distance.judge();
         }
+    }
+
+    fn is_near(&self) -> bool {
+        let first = self.endpoints.get(self.first());
+        first.is_some_and(|endpoint| endpoint.distance.is_near())
     }
 }
