@@ -14,12 +14,17 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::router;
 
-/// The whole document, completed.
-pub(crate) static DOCUMENT: LazyLock<Value> =
-    LazyLock::new(|| complete::complete(router::declared()));
+/// The whole document, completed. Made anew each time: as a tree it takes many times the memory of its text.
+pub(crate) fn document() -> Value {
+    complete::complete(router::declared())
+}
+
+/// The same, made once.
+#[cfg(test)]
+pub(crate) static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
 
 /// The document as it is served and kept in git: JSON, indented, one line end at the end.
-pub(crate) static TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", &*DOCUMENT));
+pub(crate) static TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
 
 /// The text of docs/reference/openapi.json, which `GET /api/openapi.json` serves.
 #[must_use]

@@ -12,13 +12,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::DOCUMENT;
+use super::document;
 use text::{escape, paragraphs};
 
 const STYLE: &str = include_str!("style.css");
 
 /// The whole page.
-pub(crate) static PAGE: LazyLock<String> = LazyLock::new(|| page(&DOCUMENT));
+pub(crate) static PAGE: LazyLock<String> = LazyLock::new(|| page(&document()));
 
 /// What the page may do: look as its one style says, and nothing else.
 pub(crate) static POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -134,6 +134,7 @@ fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::DOCUMENT;
 
     #[test]
     fn every_operation_schema_and_code_is_on_the_page() {
