@@ -104,7 +104,8 @@ impl Notices {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 rung = commits.changed(), if rings => rings = rung.is_ok(),
-                () = tokio::time::sleep(pause) => {}
+                // Nothing was written that more might follow.
+                () = tokio::time::sleep(pause) => continue,
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,

@@ -36,6 +36,8 @@ pub use hook::HookSignature;
 const AT_ONCE: usize = 4;
 /// Longest pause: others may share the database, and clocks may be set.
 const POLL: Duration = Duration::from_secs(15);
+/// Where there is no source: who adds one here says so.
+const AT_REST: Duration = Duration::from_secs(60);
 /// After the store failed it is waited for so long.
 const AFTER_TROUBLE: Duration = Duration::from_secs(5);
 
@@ -95,7 +97,7 @@ impl Sources {
                 Ok(next) => {
                     let ms = next.map(|next| next.0.saturating_sub(self.engine.now().0));
                     let ms = ms.map(|ms| u64::try_from(ms).unwrap_or(0));
-                    ms.map_or(POLL, |ms| POLL.min(Duration::from_millis(ms)))
+                    ms.map_or(AT_REST, |ms| POLL.min(Duration::from_millis(ms)))
                 }
                 Err(e) => {
                     tracing::warn!(error = %e, "cannot look at the sources");
