@@ -282,7 +282,7 @@ pub(super) const SHIPPED_CODEGEN: [&str; 4] = [
     "opt-level=s",
     "strip=symbols",
     "lto=thin",
-    "codegen-units=4",
+    "codegen-units=1",
 ];
 
 /// Builds it as the tests are built.
