@@ -29,6 +29,8 @@ use proximity_store::drifts::DesiredDrift;
 use proximity_store::records::{AppRecord, OperationRecord, RequestKey};
 use proximity_store::rejections::NewRejection;
 use proximity_store::views::OperationFilter;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::{RestoreKeys, UpdateApp};
@@ -38,6 +40,8 @@ use crate::reconcile::{KEY, power_of, system};
 
 /// How often it is looked for something to change back.
 const EVERY: Duration = Duration::from_secs(30);
+/// So long nothing is looked for while nothing is told and nothing written: commits of other processes do not show.
+const AT_REST: Duration = Duration::from_secs(600);
 /// So often the container of one app is changed back in an hour.
 pub const MOST_IN_AN_HOUR: usize = 3;
 const HOUR_MS: i64 = 3_600_000;
@@ -82,6 +86,14 @@ struct InVain {
     at: Timestamp,
 }
 
+/// Until the next look: where nothing is told, not before something is written.
+async fn pause(commits: &mut watch::Receiver<u64>, is_told: bool) {
+    if !is_told {
+        let _ = timeout(AT_REST, commits.changed()).await;
+    }
+    sleep(EVERY).await;
+}
+
 impl Reverter {
     /// One that keeps between its passes only which containers need not be asked again for now.
     #[must_use]
@@ -96,14 +108,17 @@ impl Reverter {
         self.in_vain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks every 30 s, until `shutdown`.
+    /// Looks every 30 s while anything is told, and 30 s after something was written, until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
+        let mut commits = self.engine.store().commits();
+        let mut is_told = true;
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(EVERY) => {}
+                () = pause(&mut commits, is_told) => {}
             }
+            commits.mark_unchanged();
             // Cut off in the middle it leaves an operation that is recorded, or none.
             let passed = tokio::select! {
                 biased;
@@ -113,6 +128,10 @@ impl Reverter {
             if let Err(e) = passed {
                 tracing::warn!(error = %e, code = e.code(), "cannot see what is to be changed back");
             }
+            is_told = match self.engine.store().desired_drifts().await {
+                Ok(told) => !told.is_empty(),
+                Err(_) => true,
+            };
         }
     }
 

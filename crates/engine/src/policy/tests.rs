@@ -4,6 +4,7 @@ use proximity_domain::failure::Failure;
 use proximity_domain::ids::Epoch;
 use proximity_domain::merge::Verdict;
 use serde_json::json;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::*;
@@ -144,4 +145,22 @@ fn what_no_way_changes_back_is_no_way_that_is_left() {
     assert_eq!(left(&["config.net0"]), Ok(vec![Way::Configuration]));
     let in_vain = left(&["power", "rootfs"]);
     assert!(in_vain.is_err(), "a larger disk hides no start that failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nothing_is_told_it_is_looked_after_what_is_written() {
+    let (sender, mut commits) = watch::channel(0);
+    let begun = Instant::now();
+    pause(&mut commits, true).await;
+    assert_eq!(begun.elapsed(), EVERY);
+    let begun = Instant::now();
+    pause(&mut commits, false).await;
+    assert_eq!(begun.elapsed(), AT_REST + EVERY);
+    let begun = Instant::now();
+    let writes = async {
+        sleep(2 * EVERY).await;
+        sender.send_replace(1);
+    };
+    tokio::join!(pause(&mut commits, false), writes);
+    assert_eq!(begun.elapsed(), 3 * EVERY);
 }

@@ -29,7 +29,7 @@ const OWNERS: usize = 4096;
 /// Pause after the log could not be read.
 const TROUBLE: Duration = Duration::from_secs(5);
 /// How often the log is looked at when nobody rings and nobody follows: an idle server sleeps.
-const AT_REST: Duration = Duration::from_secs(30);
+const AT_REST: Duration = Duration::from_secs(300);
 
 /// The feed ended: the server is ending, or the feed is broken.
 #[derive(Debug)]
