@@ -21,7 +21,8 @@ use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::lxc::Interface;
 use proximity_store::records::AppRecord;
 use proximity_store::routed::RoutedApp;
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
@@ -43,14 +44,14 @@ const AT_ONCE: usize = 8;
 
 /// Sweeps until `shutdown`.
 pub async fn run(engine: Engine, shutdown: CancellationToken) {
-    let mut rest = None;
+    let mut rest: Option<Rest> = None;
     for round in 0_u32.. {
-        tokio::select! {
+        let is_whole = tokio::select! {
             biased;
-            () = tokio::time::sleep(EVERY) => {}
+            is_whole = pause(engine.store().commits(), rest.as_ref()) => is_whole,
             () = shutdown.cancelled() => return,
-        }
-        if round.is_multiple_of(WHOLE_EVERY) {
+        };
+        if is_whole || round.is_multiple_of(WHOLE_EVERY) {
             rest = None;
         }
         match sweep_unless(&engine, rest.take()).await {
@@ -58,6 +59,25 @@ pub async fn run(engine: Engine, shutdown: CancellationToken) {
             Err(e) => tracing::warn!(error = %e, code = e.code(), "routes could not be swept"),
         }
     }
+}
+
+/// Until the next sweep; whether that is to look at everything. Where one left nothing to be done and there is no route, none can be
+/// lost: until something is written the gateway is not asked.
+async fn pause(mut commits: watch::Receiver<u64>, rest: Option<&Rest>) -> bool {
+    let Some(rest) = rest.filter(|rest| rest.routes.is_empty()) else {
+        sleep(EVERY).await;
+        return false;
+    };
+    let begun = Instant::now();
+    let written = commits.wait_for(|commit| *commit != rest.commit);
+    if timeout(WHOLE_EVERY * EVERY, written).await.is_err() {
+        return true;
+    }
+    // When it would have looked all the same.
+    let rounds = begun.elapsed().as_secs() / EVERY.as_secs() + 1;
+    let rounds = u32::try_from(rounds).unwrap_or(WHOLE_EVERY);
+    sleep_until(begun + rounds * EVERY).await;
+    false
 }
 
 /// How the world was when a sweep left nothing to be done.
@@ -454,6 +474,8 @@ pub(crate) fn usable_address(
 
 #[cfg(test)]
 mod tests {
+    use proximity_domain::ports::PortPair;
+
     use super::*;
 
     fn ours() -> Mac {
@@ -496,6 +518,48 @@ mod tests {
         ] {
             assert_eq!(needs(status), None, "{status:?}");
         }
+    }
+
+    /// How long it is waited for the next sweep, and whether that looks at everything.
+    async fn waited(commits: &watch::Sender<u64>, rest: Option<&Rest>) -> (Duration, bool) {
+        let begun = Instant::now();
+        let is_whole = pause(commits.subscribe(), rest).await;
+        (begun.elapsed(), is_whole)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_gateway_is_asked_once_a_minute_while_it_leads_nowhere_and_nothing_is_written() {
+        let (commits, _) = watch::channel(7);
+        let mut rest = Rest {
+            commit: 7,
+            routes: Vec::new(),
+        };
+        let whole = (WHOLE_EVERY * EVERY, true);
+        assert_eq!(waited(&commits, None).await, (EVERY, false));
+        assert_eq!(waited(&commits, Some(&rest)).await, whole);
+        let writes = async {
+            sleep(EVERY * 5 / 2).await;
+            commits.send_replace(8);
+        };
+        let (waited_for, ()) = tokio::join!(waited(&commits, Some(&rest)), writes);
+        assert_eq!(waited_for, (3 * EVERY, false));
+        assert_eq!(waited(&commits, Some(&rest)).await, (EVERY, false));
+        rest.commit = 8;
+        assert_eq!(waited(&commits, Some(&rest)).await, whole);
+        rest.routes.push(RouteView {
+            app: AppId(uuid::Uuid::from_u128(1)),
+            installation: None,
+            ports: PortPair {
+                public: 10_000,
+                internal: 21_000,
+            },
+            target: None,
+            listening: true,
+            trouble: None,
+            dial_failures: 0,
+            name: LedName::Nobody,
+        });
+        assert_eq!(waited(&commits, Some(&rest)).await, (EVERY, false));
     }
 
     #[test]
