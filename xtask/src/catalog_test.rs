@@ -208,7 +208,10 @@ fn judge(id: &str, run: &Captured) -> Result<Outcome> {
     let mut said: Vec<&str> = lines.collect();
     let tail = said.split_off(said.len().saturating_sub(COMPLAINTS));
     let how = run.ended.describe();
-    Ok(Outcome::Failed(format!("it {how}: {}", tail.join("\n    "))))
+    Ok(Outcome::Failed(format!(
+        "it {how}: {}",
+        tail.join("\n    ")
+    )))
 }
 
 /// What is wrong with a report; nothing if all is as promised.

@@ -69,7 +69,10 @@ fn a_run_without_a_report_or_with_a_bad_end_has_failed() {
         let run = captured(Ended::Code(code), stdout, "one\n\nerror: no node\n");
         why(judge("redis", &run).unwrap())
     };
-    assert_eq!(ended(1, ""), "it ended with code 1: one\n    error: no node");
+    assert_eq!(
+        ended(1, ""),
+        "it ended with code 1: one\n    error: no node"
+    );
     assert_eq!(ended(0, "done\n"), "it printed no report");
     assert_eq!(ended(1, GOOD), "`proximity try` ended with code 1");
     assert!(judge("redis", &captured(Ended::Code(0), "{}", "")).is_err());

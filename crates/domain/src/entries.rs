@@ -177,10 +177,7 @@ mod tests {
         ];
         let weights: Vec<Option<u32>> = order.iter().map(|word| ranked(word)).collect();
         assert!(weights.iter().all(Option::is_some), "{weights:?}");
-        assert!(
-            weights.windows(2).all(|two| two[0] > two[1]),
-            "{weights:?}"
-        );
+        assert!(weights.windows(2).all(|two| two[0] > two[1]), "{weights:?}");
         assert_eq!(ranked("mosquitto nowhere"), None);
         assert!(ranked("iot broker") > ranked("iot"));
         assert_eq!(ranked("  "), Some(0));
@@ -188,7 +185,8 @@ mod tests {
 
     #[test]
     fn what_differs_is_told_field_by_field() {
-        let from = json!({"version": "1", "ports": [1, 2], "health": {"tcp": {"port": 1}}, "gone": true});
+        let from =
+            json!({"version": "1", "ports": [1, 2], "health": {"tcp": {"port": 1}}, "gone": true});
         let to = json!({"version": "2", "ports": [1, 3, 4], "health": {"tcp": {"port": 1}}, "new": {"a": 1}});
         let (told, left_out) = changes(&from, &to);
         let change = |path: &str, from: Option<Value>, to: Option<Value>| EntryChange {

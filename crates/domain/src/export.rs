@@ -178,9 +178,7 @@ fn app(
         },
         root_keys: each_once(&made.root_keys),
         host_name: site.map(|site| NameWish::Name(site.name.clone())),
-        certificate: site
-            .and_then(|site| site.certificate.clone())
-            .map(Box::new),
+        certificate: site.and_then(|site| site.certificate.clone()).map(Box::new),
         apart_from: (!made.apart_from.is_empty()).then(|| each_once(&made.apart_from)),
         power,
         policy: applied.map_or(Policy::default(), |applied| applied.policy),

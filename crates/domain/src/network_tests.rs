@@ -218,7 +218,19 @@ fn containers_of_two_host_entries_meet_where_both_say_that_they_share_a_network(
         assert!(!one.meets(&apart) && !apart.meets(&one), "{apart:?}");
     }
     let unnamed = Segment { lan: None, ..one };
-    let (here, beside) = (Segment { vlan: None, ..unnamed }, Segment { lan: None, ..there });
-    assert!(unnamed.meets(&here), "of one host entry every address is one app's");
-    assert!(!unnamed.meets(&beside), "two that say nothing share nothing");
+    let (here, beside) = (
+        Segment {
+            vlan: None,
+            ..unnamed
+        },
+        Segment { lan: None, ..there },
+    );
+    assert!(
+        unnamed.meets(&here),
+        "of one host entry every address is one app's"
+    );
+    assert!(
+        !unnamed.meets(&beside),
+        "two that say nothing share nothing"
+    );
 }

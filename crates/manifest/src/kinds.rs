@@ -121,7 +121,10 @@ static KEY: Rule = Rule {
         if is_kind && is_key && !comment.chars().any(char::is_control) {
             Ok(())
         } else {
-            Err("a public key is one line of OpenSSH's form, as in a file that ends in .pub".to_owned())
+            Err(
+                "a public key is one line of OpenSSH's form, as in a file that ends in .pub"
+                    .to_owned(),
+            )
         }
     },
     hint: None,

@@ -107,10 +107,7 @@ impl Reader {
     ///
     /// # Errors
     /// The database's.
-    pub async fn apps_apart_from(
-        &self,
-        hostname: &Hostname,
-    ) -> Result<Vec<AppRecord>, StoreError> {
+    pub async fn apps_apart_from(&self, hostname: &Hostname) -> Result<Vec<AppRecord>, StoreError> {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.apps_apart_from(hostname)));
         }

@@ -70,11 +70,9 @@ impl Task {
             | Self::Forget
             | Self::Update(_)
             | Self::Power(_) => true,
-            Self::Guard(_)
-            | Self::Expose(_)
-            | Self::Hide
-            | Self::Lead(_)
-            | Self::KeepApart(_) => false,
+            Self::Guard(_) | Self::Expose(_) | Self::Hide | Self::Lead(_) | Self::KeepApart(_) => {
+                false
+            }
         }
     }
 }

@@ -94,7 +94,7 @@ fn a_user_has_to_give_passwords_and_nothing_else() {
 }
 
 #[test]
-fn a_shipped_recipe_listens_where_its_entry_says_and_ends_with_its_service_started_anew() {
+fn a_shipped_recipe_listens_where_its_entry_says_and_ends_with_its_unit_started_anew() {
     for entry in entries() {
         let recipe = recipe(&entry);
         let port = entry.port.to_string();
@@ -125,7 +125,12 @@ fn a_shipped_recipe_writes_secrets_for_its_own_accounts_alone() {
         let mut files = 0_usize;
         for file in secret {
             files += 1;
-            assert!(!file.mode.is_world_readable(), "{}: {}", entry.id, file.path);
+            assert!(
+                !file.mode.is_world_readable(),
+                "{}: {}",
+                entry.id,
+                file.path
+            );
         }
         let any = entry
             .settings

@@ -98,7 +98,9 @@ impl CatalogError {
             Self::Unreadable { reason, .. } => format!("it cannot be read: {reason}"),
             other => other.to_string(),
         };
-        let message = message.strip_prefix(&format!("{place}: ")).unwrap_or(&message);
+        let message = message
+            .strip_prefix(&format!("{place}: "))
+            .unwrap_or(&message);
         CatalogProblem {
             place: place.to_owned(),
             message: message.to_owned(),

@@ -93,12 +93,7 @@ impl Engine {
         deadline: Deadline,
     ) -> Result<AppRecord, EngineError> {
         let vmid = number(request.vmid)?;
-        if request.port == Some(0) {
-            return Err(EngineError::Invalid {
-                field: "port_to_expose".to_owned(),
-                message: "port 0 is none that anything listens on".to_owned(),
-            });
-        }
+        refuse_port_nought(request.port)?;
         let kind = request.suggested_type.as_deref().map(kind_of).transpose()?;
         let host = self.only_host(request.host.as_deref()).await?;
         let cluster = self.inner.clusters.get(host.id).await?;
@@ -314,6 +309,16 @@ fn number(vmid: u32) -> Result<Vmid, EngineError> {
         field: "vmid".to_owned(),
         message: e.to_string(),
     })
+}
+
+fn refuse_port_nought(port: Option<u16>) -> Result<(), EngineError> {
+    if port == Some(0) {
+        return Err(EngineError::Invalid {
+            field: "port_to_expose".to_owned(),
+            message: "port 0 is none that anything listens on".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn kind_of(kind: &str) -> Result<CatalogId, EngineError> {

@@ -326,9 +326,8 @@ impl<'a> Checkout<'a> {
         let argv = [MIRROR, "cat-file", "--batch"];
         let written = self.git().run(&argv, objects.as_bytes(), most, ASK).await;
         let written = written.map_err(asked)?;
-        listing::contents(files, &written).ok_or_else(|| {
-            unreachable("git did not give the files of the commit whole".to_owned())
-        })
+        listing::contents(files, &written)
+            .ok_or_else(|| unreachable("git did not give the files of the commit whole".to_owned()))
     }
 
     fn no_branch(&self) -> Halt {

@@ -130,7 +130,9 @@ pub(super) fn entries(list: &[u8], under: Option<&str>) -> Result<ListedEntries,
     }
     // Git makes no such commit, but a program may: which of the files would be shown, and which taken, is left to nobody.
     listed.files.retain(|one| !again.contains(&*one.path));
-    listed.passed_over.retain(|(path, _)| !again.contains(&**path));
+    listed
+        .passed_over
+        .retain(|(path, _)| !again.contains(&**path));
     let again = again.into_iter().map(|path| {
         let why = "the commit has more than one file of this path";
         (path.to_owned(), why.to_owned())

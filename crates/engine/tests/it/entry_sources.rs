@@ -266,7 +266,10 @@ async fn an_app_goes_on_with_what_it_was_made_from_until_it_is_moved() {
     let preview = preview.unwrap();
     assert_eq!(preview.changes[0].path, "entry");
     let to = preview.changes[0].to.as_str().unwrap();
-    assert!(to.starts_with("2.0.0 (") && to.ends_with(" of source:team"), "{to}");
+    assert!(
+        to.starts_with("2.0.0 (") && to.ends_with(" of source:team"),
+        "{to}"
+    );
     stand.update("first", moved.clone()).await;
     assert!(stand.page(&app).await.contains("<b>bye</b>"));
     let now = stand.app(&app).await;

@@ -148,7 +148,10 @@ fn wanted(document: &Manifest) -> Wanted {
                 settings: settings.collect(),
                 power: spec.power,
                 ignore: spec.ignore.clone(),
-                network: spec.network.as_ref().map(|wish| Box::new(wish.check().unwrap())),
+                network: spec
+                    .network
+                    .as_ref()
+                    .map(|wish| Box::new(wish.check().unwrap())),
                 root: None,
                 site: None,
                 apart_from: None,

@@ -138,16 +138,18 @@ fn everything_that_can_be_said_is_read() {
         },
     };
     assert_eq!(read.documents[2], old);
+}
+
+#[test]
+fn a_value_of_a_stacks_own_goes_before_those_of_its_folder() {
+    let read = read_one(ALL).unwrap();
     let Manifest::Stack { spec, .. } = &read.documents[3] else {
         panic!("{:?}", read.documents[3]);
     };
     let name: SettingName = "site_title".parse().unwrap();
     let title = &spec.apps[1].spec.settings[&name];
-    assert_eq!(
-        *title,
-        text("shop.example.org"),
-        "a stack's own value goes first"
-    );
+    let own = SettingSource::Text("shop.example.org".to_owned());
+    assert_eq!(*title, own);
 }
 
 #[test]

@@ -75,7 +75,13 @@ fn app() -> impl Strategy<Value = AppSpec> {
     );
     let said = (power(), policy(), ignore());
     (resources, settings, place, said, reach()).prop_map(
-        |((memory_mib, cores, disk_gib), settings, (host, node), (power, policy, ignore), reach)| {
+        |(
+            (memory_mib, cores, disk_gib),
+            settings,
+            (host, node),
+            (power, policy, ignore),
+            reach,
+        )| {
             AppSpec {
                 catalog_id: "nginx".parse().unwrap(),
                 host: host.map(|host| host.parse().unwrap()),
@@ -121,7 +127,11 @@ fn reach() -> impl Strategy<Value = AppSpec> {
             true => json!({"vlan": vlan, "ipv4": "192.0.2.10/24", "dns": ["192.0.2.53"]}),
             false => json!({"vlan": vlan, "ipv6": "auto"}),
         });
-        for part in [root, name, json!({"network": of_network, "apart_from": apart})] {
+        for part in [
+            root,
+            name,
+            json!({"network": of_network, "apart_from": apart}),
+        ] {
             let fields = part.as_object().unwrap().clone().into_iter();
             spec.as_object_mut().unwrap().extend(fields);
         }

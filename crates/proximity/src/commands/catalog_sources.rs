@@ -303,9 +303,18 @@ mod tests {
             assert_eq!(text.chars().count(), MOST_LETTERS + 2);
         }
         // What is put behind a long text is seen, and so is that something is gone there.
-        let (from, to) = both(&json!("b".repeat(300)), &json!(format!("{}c", "b".repeat(300))));
-        assert!(from.ends_with("b\"") && to.ends_with("bc\""), "{from}, {to}");
-        assert_eq!(both(&json!(1), &Value::Null), ("1".to_owned(), "-".to_owned()));
+        let (from, to) = both(
+            &json!("b".repeat(300)),
+            &json!(format!("{}c", "b".repeat(300))),
+        );
+        assert!(
+            from.ends_with("b\"") && to.ends_with("bc\""),
+            "{from}, {to}"
+        );
+        assert_eq!(
+            both(&json!(1), &Value::Null),
+            ("1".to_owned(), "-".to_owned())
+        );
         let (from, to) = both(&json!("short"), &json!("shore"));
         assert_eq!((from.as_str(), to.as_str()), ("\"short\"", "\"shore\""));
     }

@@ -144,8 +144,16 @@ mod tests {
             status,
             body: body.to_owned(),
         };
-        assert!(is_own(&answer(401, "it is UNAUTHORIZED"), 401, "UNAUTHORIZED"));
-        assert!(!is_own(&answer(200, "it is UNAUTHORIZED"), 401, "UNAUTHORIZED"));
+        assert!(is_own(
+            &answer(401, "it is UNAUTHORIZED"),
+            401,
+            "UNAUTHORIZED"
+        ));
+        assert!(!is_own(
+            &answer(200, "it is UNAUTHORIZED"),
+            401,
+            "UNAUTHORIZED"
+        ));
         assert!(!is_own(&answer(401, "another page"), 401, "UNAUTHORIZED"));
     }
 }

@@ -108,7 +108,12 @@ mod tests {
         }
         symlink("somewhere", at("link")).unwrap();
         let before = Files::below(folder.path()).unwrap();
-        assert_eq!(before.differing(&Files::below(folder.path()).unwrap()).len(), 0);
+        assert_eq!(
+            before
+                .differing(&Files::below(folder.path()).unwrap())
+                .len(),
+            0
+        );
 
         std::fs::write(at("a/text"), "two").unwrap();
         // Written anew as it was.

@@ -128,5 +128,8 @@ fn a_host_name_and_who_is_kept_away_are_changed_in_place_and_by_no_operation() {
     spec(&mut wanted).resources.memory_mib = 1024;
     let change = only(std::slice::from_ref(&wanted), &known, false);
     let done = tasks(&change, Some(&wanted)).unwrap();
-    assert!(matches!(&done[..], [Task::Update(_), Task::Lead(None)]), "{done:?}");
+    assert!(
+        matches!(&done[..], [Task::Update(_), Task::Lead(None)]),
+        "{done:?}"
+    );
 }

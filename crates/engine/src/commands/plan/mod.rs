@@ -153,8 +153,6 @@ impl Engine {
             view.read(self, &decided.doubts, deadline).await;
             decided = decide(&wanted, &view.state, request.prune);
         }
-        // What was looked at is in the plan as far as it counts.
-        drop((wanted, view));
         let mut plan = decided.plan;
         plan.leave(&request.leave);
         let kept = match back {
@@ -172,6 +170,8 @@ impl Engine {
         if !self.inner.parts.ingress.leads_names() {
             without_names(&wanted, &mut plan);
         }
+        // What was looked at is in the plan as far as it counts.
+        drop((wanted, view));
         let brake = self.reconciler().brake_on(plan.removed()).await?;
         plan.brake_by(brake);
         self.note_rejected(&mut plan, &kept).await?;

@@ -10,7 +10,7 @@ use proximity_domain::desired::DesiredSpec;
 use proximity_domain::guest::{ContainerRef, Ownership};
 use proximity_domain::ids::{AppId, HostId, Vmid};
 use proximity_domain::manifest::WantedPower;
-use proximity_domain::names::{BridgeName, Hostname, SecretName};
+use proximity_domain::names::{Hostname, SecretName};
 use proximity_domain::observe::Sight;
 use proximity_domain::plan::{
     Figure, HostSight, MarkSeen, Observed, Obstacle, SeenBy, State, Wanted, WantedKind, size_bytes,
@@ -353,12 +353,14 @@ async fn said(
         newest = engine.store().all_desired().await?;
         newest.retain(|one| names.contains(&one.name));
     }
-    let said = newest.into_iter().filter_map(|one| match (one.app, &one.spec) {
-        (Some(app), Some(DesiredSpec::App(spec))) => {
-            Some((app, want::resources(&engine.catalog(), spec)?))
-        }
-        (_, Some(DesiredSpec::App(_) | DesiredSpec::AdoptedApp(_)) | None) => None,
-    });
+    let said = newest
+        .into_iter()
+        .filter_map(|one| match (one.app, &one.spec) {
+            (Some(app), Some(DesiredSpec::App(spec))) => {
+                Some((app, want::resources(&engine.catalog(), spec)?))
+            }
+            (_, Some(DesiredSpec::App(_) | DesiredSpec::AdoptedApp(_)) | None) => None,
+        });
     Ok(said.collect())
 }
 

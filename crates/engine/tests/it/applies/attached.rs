@@ -143,7 +143,10 @@ async fn what_does_not_fit_together_is_told_before_anything_is_made() {
     let plan = s.plan(&[full()], false).await.plan;
     let obstacles = &plan.changes[0].obstacles;
     assert_eq!(obstacles.len(), 1, "{obstacles:?}");
-    assert!(obstacles[0].hint.contains("ingress.driver"), "{obstacles:?}");
+    assert!(
+        obstacles[0].hint.contains("ingress.driver"),
+        "{obstacles:?}"
+    );
 }
 
 /// A server that leads under names no more gives none of them another certificate either.

@@ -69,7 +69,10 @@ fn repositories_with_entries_are_added_listed_and_removed() {
     let _server = world.serve();
     // Nobody answers there.
     let url = "https://127.0.0.1:1/entries.git";
-    let added = json_of(&world, &format!("catalog sources add team {url} --path apps"));
+    let added = json_of(
+        &world,
+        &format!("catalog sources add team {url} --path apps"),
+    );
     assert_eq!(added["commit"], Value::Null);
     let again = world.run(&format!("catalog sources add team {url}"));
     assert_ne!(code(&again), 0);

@@ -8,9 +8,7 @@ const AT: &str = "/api/apps/safe/root-password";
 
 pub(super) async fn shown_once(live: &Live) {
     let body = json!({"catalog_id": "beacon", "hostname": "safe", "root_password": true});
-    let deployed = live
-        .settled("POST", "/api/apps/", &body.to_string())
-        .await;
+    let deployed = live.settled("POST", "/api/apps/", &body.to_string()).await;
     assert_eq!(deployed.body["state"], "succeeded", "{}", deployed.body);
     let app = live.send("GET", "/api/apps/safe", "").await;
     assert_eq!(app.body["root_access"], "password", "{}", app.body);
@@ -19,7 +17,10 @@ pub(super) async fn shown_once(live: &Live) {
     let shown = live.send("POST", AT, "").await;
     assert_eq!(shown.status, 200, "{}", shown.body);
     let password = shown.body["password"].as_str().unwrap();
-    assert_eq!((password.len(), &shown.body["hostname"]), (24, &json!("safe")));
+    assert_eq!(
+        (password.len(), &shown.body["hostname"]),
+        (24, &json!("safe"))
+    );
     let again = live.send("POST", AT, "").await;
     assert_eq!((again.status.as_u16(), again.code()), (404, "not_found"));
     let both = json!({

@@ -8,6 +8,7 @@ mod entry_sources;
 mod look;
 mod loops;
 mod notices;
+mod pages;
 mod pair;
 mod people;
 mod plans;

@@ -66,7 +66,10 @@ pub async fn are_kept_with_what_was_taken(make: &impl Make) {
     let added = add(&world, &team).await.unwrap();
     assert!(added.has_credential && added.taken.is_none());
     let store = world.store.clone();
-    assert_eq!(store.entry_sources().await.unwrap(), [added.clone()]);
+    assert_eq!(
+        store.entry_sources().await.unwrap(),
+        std::slice::from_ref(&added)
+    );
     let secret = store.entry_source_credential(&team.name).await.unwrap();
     assert_eq!(secret.unwrap().expose_secret(), "herring");
     assert_eq!(store.entry_source_files(added.id).await.unwrap(), []);

@@ -87,7 +87,10 @@ pub async fn roots_password_is_shown_once_and_not_before_it_is_roots(make: &impl
     assert_eq!(shown(&world, app).await.unwrap(), "correct horse");
     assert!(world.store.root_password(app).await.unwrap().is_none());
     let again = shown(&world, app).await;
-    assert!(matches!(again, Err(StoreError::NotFound { .. })), "{again:?}");
+    assert!(
+        matches!(again, Err(StoreError::NotFound { .. })),
+        "{again:?}"
+    );
     let (other, _) = world.deployed("other", 102).await;
     let none = shown(&world, other.id).await;
     assert!(matches!(none, Err(StoreError::NotFound { .. })), "{none:?}");
