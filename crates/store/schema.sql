@@ -65,6 +65,10 @@ CREATE TABLE apps (
     site_key_file TEXT CHECK ((site_cert_file IS NULL) = (site_key_file IS NULL)),
     site_url TEXT CHECK (site_url IS NULL OR site_name IS NOT NULL),
     site_trouble TEXT CHECK (site_trouble IS NULL OR site_url IS NULL),
+    -- The text of the entry that it was made from; apps of before follow their id in the catalog.
+    entry_hash TEXT,
+    -- What its container is made with beside its resources, and which apps it is kept apart from.
+    made_with TEXT NOT NULL DEFAULT '{}',
     UNIQUE (id, class),
     CHECK ((archived_at IS NULL) = (archived_by IS NULL)),
     CHECK ((archived_at IS NULL) = (archived_record IS NULL)),
@@ -589,4 +593,43 @@ CREATE TABLE rejected_revisions (
     why TEXT,
     forgotten_at BIGINT,
     PRIMARY KEY (name, spec_hash)
+);
+
+-- Repositories with entries of the catalog: pinned to the commit that a person took, with what its files said.
+CREATE TABLE entry_sources (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    url TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    path TEXT,
+    signers TEXT,
+    credential_sealed TEXT,
+    made_at BIGINT NOT NULL,
+    made_by TEXT NOT NULL,
+    -- What was taken last, by whom and when; nothing yet.
+    commit_id TEXT,
+    taken_at BIGINT CHECK ((taken_at IS NULL) = (commit_id IS NULL)),
+    taken_by TEXT CHECK ((taken_by IS NULL) = (commit_id IS NULL))
+);
+
+-- What entries say, each text once.
+CREATE TABLE entry_revisions (
+    hash TEXT NOT NULL PRIMARY KEY,
+    content TEXT NOT NULL,
+    kept_at BIGINT NOT NULL
+);
+
+-- The files of what was taken.
+CREATE TABLE entry_source_files (
+    source_id TEXT NOT NULL,
+    path TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    PRIMARY KEY (source_id, path)
+);
+
+-- The passwords of root that nobody was shown yet, each until somebody was.
+CREATE TABLE root_passwords (
+    app_id TEXT NOT NULL PRIMARY KEY REFERENCES apps (id),
+    password_sealed TEXT NOT NULL,
+    made_at BIGINT NOT NULL
 );

@@ -295,7 +295,7 @@ async fn a_secret_that_only_the_newer_entry_has_is_made_by_the_move() {
     let text = newer("beacon");
     let text = text.replace(
         "settings:\n",
-        "settings:\n  - name: token\n    type: secret\n    generate: { length: 24 }\n",
+        "settings:\n  - name: token\n    type: secret\n    help: What the beacon shows who it is with\n    generate: { length: 24 }\n",
     );
     let text = text.replace(
         "install:\n",

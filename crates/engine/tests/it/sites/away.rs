@@ -16,6 +16,7 @@ use super::{act, deploy, now_is, site};
 
 /// A world whose Caddy is not there.
 async fn world() -> TestWorld {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let options = CaddyOptions {
         admin: AdminAddress::Unix("/nonexistent/caddy.sock".into()),
         server: "mine".to_owned(),

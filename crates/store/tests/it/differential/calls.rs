@@ -421,7 +421,7 @@ fn of_people() -> impl Strategy<Value = Call> {
         4 => n().prop_map(Call::Cancel),
         4 => n().prop_map(Call::Retry),
         4 => n().prop_map(Call::Abandon),
-        2 => (n(), n()).prop_map(|(app, node)| Call::GuestMoved { app, node }),
+        4 => (n(), n()).prop_map(|(app, node)| Call::GuestMoved { app, node }),
         2 => seldom().prop_map(Call::EndPortRest),
         2 => (n(), n()).prop_map(|(app, n)| Call::Suspect { app, n }),
         2 => (n(), n()).prop_map(|(app, n)| Call::Alarm { app, n }),
@@ -431,7 +431,7 @@ fn of_people() -> impl Strategy<Value = Call> {
         1 => n().prop_map(Call::Brake),
         6 => n().prop_map(Call::MarkStuck),
         2 => (n(), n()).prop_map(|(app, n)| Call::FollowPower { app, n }),
-        3 => (n(), n()).prop_map(|(app, n)| Call::Resolve { app, n }),
+        8 => (n(), n()).prop_map(|(app, n)| Call::Resolve { app, n }),
         2 => (n(), seldom(), n()).prop_map(|(filter, after, page)|
             Call::ListApps { filter, after, page }),
         2 => (n(), seldom()).prop_map(|(filter, before)| Call::ListOperations { filter, before }),
@@ -491,7 +491,7 @@ fn of_turns() -> impl Strategy<Value = Call> {
     ]
 }
 
-/// An app that lives and is removed as an orphan: its ports rest.
+/// An app that lives and is removed as an orphan: its ports rest. And one token twice.
 fn orphan() -> Vec<Call> {
     let change = Change {
         guest: None,
@@ -519,7 +519,10 @@ fn orphan() -> Vec<Call> {
         retry: None,
         key: None,
     };
-    vec![create, claim, complete, remove, claim, complete]
+    let token = Call::AddToken(0);
+    vec![
+        create, claim, complete, remove, claim, complete, token, token,
+    ]
 }
 
 /// An adopted app that is at rest, and is exposed: chance leaves few adoptions complete and not asked for anything.
@@ -557,6 +560,8 @@ fn applied() -> Vec<Call> {
         Call::SetSecret(2),
         Call::KeepPlan(2),
         Call::KeepPlan(5),
+        // The brake stops it, of which chance seldom has all that it takes.
+        Call::StartApply { plan: 149, key },
         Call::StartApply { plan: 2, key },
         Call::StartApply { plan: 2, key },
         Call::StartApply { plan: 5, key },
