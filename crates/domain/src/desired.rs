@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::depends::layers;
 use crate::ignore::Ignored;
-use crate::manifest::{AdoptedSpec, AppSpec, Kind, Manifest, Policy, SettingSource};
+use crate::manifest::{AdoptedSpec, AppSpec, Kind, Manifest, Policy, SettingSource, WantedPower};
 use crate::names::{Hostname, ManifestName, SecretName};
 
 /// How an app is to be. What it depends on are apps alone, by their names, in order and each once.
@@ -64,6 +64,24 @@ impl DesiredSpec {
         match self {
             Self::App(spec) => hosts(&spec.depends_on),
             Self::AdoptedApp(spec) => hosts(&spec.depends_on),
+        }
+    }
+
+    /// The stack that it is started and stopped with.
+    #[must_use]
+    pub fn stack(&self) -> Option<&ManifestName> {
+        match self {
+            Self::App(spec) => spec.stack.as_ref(),
+            Self::AdoptedApp(spec) => spec.stack.as_ref(),
+        }
+    }
+
+    /// Whether it is to run; `None`: that is left as it is.
+    #[must_use]
+    pub fn power(&self) -> Option<WantedPower> {
+        match self {
+            Self::App(spec) => spec.power,
+            Self::AdoptedApp(spec) => spec.power,
         }
     }
 
@@ -135,9 +153,13 @@ impl Documents {
                     };
                     all.insert(name.clone(), DesiredSpec::AdoptedApp(spec));
                 }
-                Manifest::Stack { spec, .. } => {
+                Manifest::Stack { name, spec } => {
                     for app in &spec.apps {
-                        let of_app = names.app(&app.spec, &spec.depends_on);
+                        let of_app = AppSpec {
+                            stack: Some(name.clone()),
+                            ..app.spec.clone()
+                        };
+                        let of_app = names.app(&of_app, &spec.depends_on);
                         all.insert(app.name.clone(), of_app);
                     }
                 }
@@ -289,9 +311,13 @@ impl From<Vec<Manifest>> for Documents {
             match document {
                 Manifest::App { name, spec } => add(name, DesiredSpec::App(spec)),
                 Manifest::AdoptedApp { name, spec } => add(name, DesiredSpec::AdoptedApp(spec)),
-                Manifest::Stack { spec, .. } => {
+                Manifest::Stack { name, spec } => {
                     for app in spec.apps {
-                        add(app.name, DesiredSpec::App(app.spec));
+                        let of_app = AppSpec {
+                            stack: Some(name.clone()),
+                            ..app.spec
+                        };
+                        add(app.name, DesiredSpec::App(of_app));
                     }
                 }
                 Manifest::Values { .. } => {}
@@ -413,6 +439,17 @@ mod tests {
         assert_eq!(found.order(), order);
         let secrets: Vec<String> = found.secrets().into_iter().map(String::from).collect();
         assert_eq!(secrets, ["db"]);
+        let stacks = found.iter().map(|(name, spec)| {
+            let stack = spec.stack().map(ManifestName::as_str);
+            (name.as_str(), stack)
+        });
+        let wanted = [
+            ("dbs", Some("shop")),
+            ("mail", None),
+            ("old", None),
+            ("web", Some("shop")),
+        ];
+        assert_eq!(stacks.collect::<Vec<_>>(), wanted);
     }
 
     #[test]

@@ -134,6 +134,7 @@ pub fn document(
                 spec.policy = applied.policy;
                 spec.ignore.clone_from(&applied.ignore);
                 spec.depends_on.clone_from(&applied.depends_on);
+                spec.stack.clone_from(&applied.stack);
             }
             (Manifest::AdoptedApp { name, spec }, Vec::new())
         }
@@ -184,6 +185,7 @@ fn app(
         policy: applied.map_or(Policy::default(), |applied| applied.policy),
         ignore: applied.map_or_else(Ignored::default, |applied| applied.ignore.clone()),
         depends_on: applied.map_or_else(Vec::new, |applied| applied.depends_on.clone()),
+        stack: applied.and_then(|applied| applied.stack.clone()),
     };
     let mut secrets = Vec::new();
     for (key, value) in &recorded.settings {
@@ -237,6 +239,7 @@ fn adopted(
         policy: Policy::default(),
         ignore: Ignored::default(),
         depends_on: Vec::new(),
+        stack: None,
     })
 }
 

@@ -153,6 +153,9 @@ pub struct AppSpec {
     /// Apps and stacks that have to be there before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<ManifestName>,
+    /// The stack that it is started and stopped with; of an app in a document of a stack, that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<ManifestName>,
 }
 
 /// What a container gets; what is left out comes from the catalog entry.
@@ -294,6 +297,9 @@ pub struct AdoptedSpec {
     /// Apps and stacks that have to be there before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<ManifestName>,
+    /// The stack that it is started and stopped with; of an app in a document of a stack, that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<ManifestName>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // as serde asks

@@ -271,6 +271,13 @@ const SHARED: &[Field] = &[
     DEPENDS_ON,
 ];
 
+/// What an app has that has a document of its own; one in a document of a stack is of that one.
+const STACK_OF_APP: &[Field] = &[Field::optional(
+    "stack",
+    "Name of the stack that it is started and stopped with.",
+    Shape::Text(&NAME),
+)];
+
 const DEPENDS_ON: Field = Field::optional(
     "depends_on",
     "Names of apps and stacks that have to be there before.",
@@ -339,7 +346,7 @@ const OF_APP: &[Field] = &[
 static APP_SPEC: Object = Object {
     name: "AppSpec",
     about: "How an app is to be.",
-    fields: &[OF_APP, SHARED],
+    fields: &[OF_APP, SHARED, STACK_OF_APP],
 };
 static ADOPTED_SPEC: Object = Object {
     name: "AdoptedAppSpec",
@@ -379,6 +386,7 @@ static ADOPTED_SPEC: Object = Object {
             ),
         ],
         SHARED,
+        STACK_OF_APP,
     ],
 };
 static STACK_APP: Object = Object {

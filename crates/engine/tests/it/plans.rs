@@ -32,6 +32,7 @@ fn app(name: &str) -> (String, AppSpec) {
         policy: Policy::Warn,
         ignore: Ignored::default(),
         depends_on: Vec::new(),
+        stack: None,
     };
     (name.to_owned(), spec)
 }
@@ -48,6 +49,7 @@ fn found(vmid: u32) -> AdoptedSpec {
         policy: Policy::Warn,
         ignore: Ignored::default(),
         depends_on: Vec::new(),
+        stack: None,
     }
 }
 

@@ -119,6 +119,7 @@ fn everything_that_can_be_said_is_read() {
             policy: Policy::Revert,
             ignore: ignored(&["memory", "net*", "tags"]),
             depends_on: vec!["shop-db".parse().unwrap(), "old".parse().unwrap()],
+            stack: None,
         },
     };
     assert_eq!(read.documents[1], web);
@@ -135,6 +136,7 @@ fn everything_that_can_be_said_is_read() {
             policy: Policy::Accept,
             ignore: ignored(&["description", "mp*"]),
             depends_on: vec!["base".parse().unwrap()],
+            stack: None,
         },
     };
     assert_eq!(read.documents[2], old);

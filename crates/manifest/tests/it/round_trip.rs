@@ -99,6 +99,7 @@ fn app() -> impl Strategy<Value = AppSpec> {
                 policy,
                 ignore,
                 depends_on: Vec::new(),
+                stack: None,
                 ..reach
             }
         },
@@ -161,6 +162,7 @@ fn adopted() -> impl Strategy<Value = AdoptedSpec> {
                 policy,
                 ignore,
                 depends_on: Vec::new(),
+                stack: port.map(|_| "group".parse().unwrap()),
             },
         )
 }
@@ -198,6 +200,7 @@ fn documents() -> impl Strategy<Value = Vec<Manifest>> {
         for (n, mut spec) in apps.into_iter().enumerate() {
             if n > 0 {
                 spec.depends_on = vec![format!("app-{}", n - 1).parse().unwrap()];
+                spec.stack = Some("group".parse().unwrap());
             }
             let name = format!("app-{n}").parse().unwrap();
             documents.push(Manifest::App { name, spec });

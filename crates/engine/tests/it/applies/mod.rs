@@ -179,6 +179,7 @@ fn app(name: &str, needs: &[&str]) -> Manifest {
             policy: Policy::Warn,
             ignore: Ignored::default(),
             depends_on: needs.iter().map(|need| need.parse().unwrap()).collect(),
+            stack: None,
         },
     }
 }
@@ -204,6 +205,7 @@ fn found(name: &str, vmid: u32) -> Manifest {
             policy: Policy::Warn,
             ignore: Ignored::default(),
             depends_on: Vec::new(),
+            stack: None,
         },
     }
 }

@@ -85,6 +85,7 @@ fn plain(resources: ResourceWish) -> AppSpec {
         policy: Policy::Warn,
         ignore: Ignored::default(),
         depends_on: Vec::new(),
+        stack: None,
     }
 }
 
@@ -129,6 +130,7 @@ fn adopted(chance: &mut Chance, app: u8) -> Option<Manifest> {
             policy: Policy::Warn,
             ignore: Ignored::default(),
             depends_on: Vec::new(),
+            stack: None,
         },
     })
 }
