@@ -32,6 +32,7 @@ mod host_acts;
 mod host_tokens;
 mod hosts;
 pub mod identities;
+mod inside;
 pub mod interfaces;
 mod invariants;
 mod journal;

@@ -18,6 +18,7 @@ mod guards;
 mod guests;
 mod hosts;
 mod identities;
+mod inside;
 mod interfaces;
 mod invariants;
 #[cfg(test)]

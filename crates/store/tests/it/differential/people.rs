@@ -340,9 +340,14 @@ impl Play {
         Some(set.is_err())
     }
 
-    /// Keeps an app apart from another one, or shows root's password.
+    /// Notes a command inside an app's container, keeps it apart from another one, or shows root's password.
     async fn made(&mut self, app: AppId, n: u8) -> Told {
         let (actor, at) = (self.actor(), self.at());
+        if n.is_multiple_of(4) {
+            let details = json!({ "argv": ["echo", n] });
+            let noted = both!(self.pair, store => store.note_command(app, "app.exec", details.clone(), &actor, at));
+            return Some(noted.is_err());
+        }
         if n < 245 {
             let from: Vec<Hostname> = vec![format!("app-{}", n % 5).parse().unwrap()];
             let kept = both!(self.pair, store => store.keep_apart(app, from.clone(), &actor, at));

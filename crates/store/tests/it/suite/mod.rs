@@ -21,6 +21,7 @@ pub mod guards;
 pub mod guests;
 pub mod host_acts;
 pub mod hosts;
+pub mod inside;
 pub mod interfaces;
 pub mod kept;
 pub mod lost;
@@ -122,6 +123,7 @@ macro_rules! with_cases {
                 what_is_refused_leaves_no_link;
             calls: are_told_of_by_their_method, that_write_snapshots_tell_of_each, that_are_over_are_not_under_way;
             host_acts: are_audited_one_by_one, need_no_host_that_nobody_uses;
+            inside: commands_are_audited_of_live_apps_alone;
             observation: guests_are_watched_with_their_app,
                 suspicions_are_kept_until_they_end,
                 what_is_left_of_many_is_told_of_by_itself_once,
