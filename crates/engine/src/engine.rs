@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::at_work::{AtWork, InFlight};
 use crate::catalog::Catalog;
 use crate::cluster::Clusters;
-use crate::commands::HelperProgram;
+use crate::commands::{HelperProgram, MOST_INSIDE};
 use crate::entries::Entries;
 use crate::fetching::Fetching;
 use crate::housekeeping::TIDY_EVERY;
@@ -170,6 +170,8 @@ pub(crate) struct Inner {
     pub(crate) helper_changes: tokio::sync::Mutex<()>,
     /// Held while doctor looks: each look asks every node, and enters it.
     pub(crate) doctor: tokio::sync::Mutex<()>,
+    /// Places for commands that people have run inside containers.
+    pub(crate) inside: Arc<tokio::sync::Semaphore>,
     /// Held from reading what is promised to the commit of a new promise.
     pub(crate) placing: tokio::sync::Mutex<()>,
     /// Whose turn it is to bring an OS template.
@@ -220,6 +222,7 @@ impl Engine {
                 host_changes: tokio::sync::Mutex::default(),
                 helper_changes: tokio::sync::Mutex::default(),
                 doctor: tokio::sync::Mutex::default(),
+                inside: Arc::new(tokio::sync::Semaphore::new(MOST_INSIDE)),
                 placing: tokio::sync::Mutex::default(),
                 fetching: Fetching::default(),
                 bell: Notify::new(),

@@ -151,6 +151,9 @@ pub enum EngineError {
     /// No host at all.
     #[error("no host has been added yet")]
     NoHost,
+    /// As many commands run inside containers as may.
+    #[error("as many commands run inside containers as may at the same time")]
+    TooManyCommands,
     /// Doctor looks already.
     #[error("doctor is looking already, and looks once at a time")]
     DoctorAtWork,
@@ -240,6 +243,7 @@ impl EngineError {
             | Self::HookRefused
             | Self::Manifests { .. }
             | Self::NoHost
+            | Self::TooManyCommands
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
             | Self::TokenTooNarrow { .. }
@@ -302,6 +306,7 @@ impl EngineError {
             | Self::SourceTrouble(_)
             | Self::HookRefused
             | Self::NoHost
+            | Self::TooManyCommands
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
             | Self::TokenTooNarrow { .. }
@@ -363,6 +368,11 @@ impl EngineError {
                 K::NotFound,
                 "add one with: proximity init LABEL URL",
             ),
+            Self::TooManyCommands => row(
+                "too_many_commands",
+                K::Busy,
+                "wait until one of them has ended, and ask again",
+            ),
             Self::DoctorAtWork => row(
                 "doctor_at_work",
                 K::Busy,
@@ -405,6 +415,7 @@ impl EngineError {
             | Self::NotBack(_)
             | Self::Manifests { .. }
             | Self::NoHost
+            | Self::TooManyCommands
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
             | Self::TokenTooNarrow { .. }

@@ -87,6 +87,7 @@ fn own_errors() -> Vec<EngineError> {
         },
         EngineError::NotBack(Impossible::NothingThen),
         EngineError::NoHost,
+        EngineError::TooManyCommands,
         EngineError::DoctorAtWork,
         EngineError::PveUnsupported { version: text() },
         EngineError::TokenTooNarrow {

@@ -434,6 +434,8 @@ impl Guests {
         let name = match words.as_slice() {
             ["flock", "--wait", _, _, "/bin/sh", "-c", _, name, ..] => name,
             ["flock", "--wait", _, _, program, ..] => program,
+            // As a person has programs run.
+            ["env", mark, program, ..] if mark.starts_with("PROXIMITY_EXEC=") => program,
             _ => return Ok(()),
         };
         self.running(target, |_| ())?;

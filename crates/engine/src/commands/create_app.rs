@@ -435,12 +435,17 @@ pub(crate) fn no_guest_access(host: &HostRecord, and: &str) -> EngineError {
 
 /// An error of PVE outside of an operation.
 pub(crate) fn upstream(label: &str, error: &proximity_pve::error::Error) -> EngineError {
+    of_step(pve_failure(&format!("host {label}"), error))
+}
+
+/// What a step would end with, outside of an operation.
+pub(super) fn of_step(error: StepError) -> EngineError {
     let internal = |message| EngineError::Upstream {
         code: "internal",
         message,
         hint: "look at the server's log".to_owned(),
     };
-    match pve_failure(&format!("host {label}"), error) {
+    match error {
         StepError::Failed(f)
         | StepError::Transient(f)
         | StepError::Uncertain(f)

@@ -10,11 +10,13 @@ mod discover;
 mod drift;
 mod entry_move;
 mod entry_sources;
+mod exec;
 mod export;
 mod expose;
 mod guard;
 mod health;
 mod hosts;
+mod inside;
 mod live_apps;
 mod made_with;
 mod neighbours;
@@ -31,6 +33,7 @@ mod restore_keys;
 mod rollback;
 mod secrets;
 mod sources;
+mod stacks;
 mod update_app;
 
 pub use act::Action;
@@ -44,6 +47,7 @@ pub use deadline::Deadline;
 pub use discover::{Discovered, DiscoveredMark, Discovery};
 pub use drift::DriftView;
 pub use entry_sources::{AddEntrySource, EntryDifference, EntryFate, EntryUpdate};
+pub use exec::{ExecApp, ExecRun, ExecTold, LONGEST_EXEC_S, MOST_STDIN_BYTES};
 pub use export::{Export, Exports, NotExported};
 pub use expose::ExposedApp;
 pub use guard::GuardView;
@@ -54,6 +58,8 @@ pub use hosts::{
     InitHost, InitPlan, InstallHelper, Level, NoProgram, NodeLoss, NodeProbe, PersonLogin,
     RemoveHelper, SshEntry, SshProbe, TrustCertificate, UninitHost, UninitPlan, doctor_markdown,
 };
+pub(crate) use inside::MOST_INSIDE;
+pub use inside::RanSafe;
 pub use nodes::{NodeStorageView, NodeView, NodesView};
 pub use plan::MakePlan;
 pub use plan_remove::{PlannedGuest, RemovalPlan};
@@ -67,5 +73,6 @@ pub use restore_keys::{RestoreKeys, RestorePreview, wanted};
 pub use rollback::{RollbackAll, RollbackApp};
 pub use secrets::MOST_SECRET_BYTES;
 pub use sources::{AddSource, SourceCredential};
+pub use stacks::{MemberRun, PartOfRun, StackMember, StackRequest, StackRun, StackView};
 pub(crate) use update_app::UpdateInput;
 pub use update_app::{FieldChange, UpdateApp, UpdatePreview};

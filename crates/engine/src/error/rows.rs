@@ -21,6 +21,10 @@ pub(super) fn not_found_row(what: &str) -> ErrorRow {
         ),
         "source" => ("source_not_found", "list them with: proximity sources list"),
         "apply" => ("not_found", "list them with: proximity applies list"),
+        "stack" => (
+            "not_found",
+            "list those that there are with: proximity stack list; apps get theirs from documents that are applied",
+        ),
         "rejected content of" => (
             "not_found",
             "list what was rejected with: proximity rejected",

@@ -353,7 +353,7 @@ pub(super) fn last_lines(output: &ExecOutput, masker: &Masker) -> String {
 }
 
 /// What goes wrong on the way into a guest. Steps inside look first, so all but the impossible may be tried again.
-pub(super) fn guest_failure(error: &GuestError) -> StepError {
+pub(crate) fn guest_failure(error: &GuestError) -> StepError {
     let failure = |code: &str, hint: &str| Failure::new(code, error.to_string(), hint);
     match error {
         GuestError::Impossible(_) | GuestError::TooLarge { .. } => StepError::Failed(failure(

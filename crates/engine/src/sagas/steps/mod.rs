@@ -8,7 +8,7 @@ pub(crate) mod destroy;
 mod fetch_template;
 pub(crate) mod grow_disk;
 pub(crate) mod guest_output;
-mod guest_session;
+pub(crate) mod guest_session;
 pub(crate) mod health_check;
 pub(crate) mod identify;
 pub(crate) mod install;
