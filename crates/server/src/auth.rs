@@ -23,8 +23,10 @@ const LONGEST_TOKEN_BYTES: usize = 512;
 pub enum Scope {
     /// Look at everything that is no secret.
     Read,
-    /// Deploy, start, stop, restart, retry, cancel, abandon.
+    /// Deploy, start, stop, restart, retry, cancel, abandon; look into containers by commands that only look.
     Operate,
+    /// Run any program inside a container, as root.
+    Exec,
     /// Remove apps.
     Destroy,
     /// Add and remove host entries; end the rest of ports, which is everybody's.
@@ -40,6 +42,7 @@ impl Scope {
         match self {
             Self::Read => "read",
             Self::Operate => "operate",
+            Self::Exec => "exec",
             Self::Destroy => "destroy",
             Self::Hosts => "hosts",
             Self::Metrics => "metrics",

@@ -87,6 +87,11 @@ impl AppState {
         Arc::clone(&self.feed)
     }
 
+    /// Cancelled when the server ends.
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.parts.closing.clone()
+    }
+
     pub(crate) fn new_request_id(&self) -> HeaderValue {
         let id = self.parts.ids.uuid().to_string();
         HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
@@ -148,6 +153,8 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::update_app::preview))
         .routes(routes!(routes::apps::act))
         .routes(routes!(routes::apps::removal))
+        .routes(routes!(routes::inside::run))
+        .routes(routes!(routes::inside::exec))
         .routes(routes!(routes::addresses::show))
         .routes(routes!(routes::logs::list))
         .routes(routes!(routes::stats::show))
@@ -248,6 +255,9 @@ fn desired() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::applies::list, routes::applies::start))
         .routes(routes!(routes::applies::show))
         .routes(routes!(routes::applies::stop))
+        .routes(routes!(routes::stacks::list))
+        .routes(routes!(routes::stacks::show))
+        .routes(routes!(routes::stacks::act))
         .routes(routes!(routes::secrets::list))
         .routes(routes!(routes::secrets::set, routes::secrets::remove))
         .routes(routes!(routes::sources::list, routes::sources::add))

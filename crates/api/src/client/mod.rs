@@ -3,12 +3,14 @@
 mod calls;
 mod error;
 mod events;
+mod inside;
 mod sse;
 mod token_file;
 mod wire;
 
 pub use error::ClientError;
 pub use events::{EventStream, Told};
+pub use inside::{ExecStream, ExecTold, as_input};
 pub use token_file::{TokenFileError, read_token_file};
 
 use std::time::Duration;

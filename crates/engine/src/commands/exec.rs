@@ -10,6 +10,7 @@ use bytes::Bytes;
 use proximity_domain::failure::Failure;
 use proximity_domain::inside::check_argv;
 use proximity_domain::operation::OperationState;
+pub use proximity_pve::guest::Stream as ExecStream;
 use proximity_pve::guest::{Exec, ExecOutput, GuestError, Listener, Stream};
 use proximity_store::error::StoreError;
 use proximity_store::records::{Actor, AppRecord};

@@ -47,7 +47,7 @@ pub use deadline::Deadline;
 pub use discover::{Discovered, DiscoveredMark, Discovery};
 pub use drift::DriftView;
 pub use entry_sources::{AddEntrySource, EntryDifference, EntryFate, EntryUpdate};
-pub use exec::{ExecApp, ExecRun, ExecTold, LONGEST_EXEC_S, MOST_STDIN_BYTES};
+pub use exec::{ExecApp, ExecRun, ExecStream, ExecTold, LONGEST_EXEC_S, MOST_STDIN_BYTES};
 pub use export::{Export, Exports, NotExported};
 pub use expose::ExposedApp;
 pub use guard::GuardView;

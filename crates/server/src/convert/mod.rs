@@ -13,6 +13,7 @@ mod helper;
 mod hosts;
 mod identity;
 mod init;
+mod inside;
 mod node_loss;
 mod nodes;
 mod notices;
@@ -24,6 +25,7 @@ mod resources;
 mod rollback;
 mod sites;
 mod sources;
+mod stacks;
 mod stats;
 
 pub(crate) use addresses::addresses;
@@ -39,6 +41,7 @@ pub(crate) use helper::{helper_report, install_helper, remove_helper};
 pub(crate) use hosts::{add_host, host, host_probe};
 pub(crate) use identity::reidentification;
 pub(crate) use init::{init_done, init_host, init_plan, person, uninit_plan};
+pub(crate) use inside::{command_output, exec_event, safe_request};
 pub(crate) use node_loss::node_loss;
 pub(crate) use nodes::node_list;
 pub(crate) use notices::{channel_list, channel_tests};
@@ -52,6 +55,7 @@ pub(crate) use resources::{changed_fields, resource, snapshot_entry, snapshot_pl
 pub(crate) use rollback::{desired_revision, rollback};
 pub(crate) use sites::{shown_site, site};
 pub(crate) use sources::source;
+pub(crate) use stacks::{stack, stack_request, stack_run};
 pub(crate) use stats::stats;
 
 use proximity_api::apps::{Ports, Problem};

@@ -8,6 +8,7 @@ mod refusals;
 use std::sync::LazyLock;
 
 use proximity_api::error::ErrorEnvelope;
+use proximity_api::inside::ExecEvent;
 use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -41,10 +42,11 @@ pub fn openapi_document() -> &'static str {
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
         contact()
     ),
-    components(schemas(ErrorEnvelope)),
+    components(schemas(ErrorEnvelope, ExecEvent)),
     security(("token" = [])),
     tags(
         (name = "apps", description = "Deploying apps, looking at them, acting on them."),
+        (name = "stacks", description = "Apps that documents put together: started and stopped in the order of what they need."),
         (name = "operations", description = "Durable units of work: following them, and deciding about those that need a person."),
         (name = "events", description = "What happened, in order: as pages, and as a stream."),
         (name = "catalog", description = "What can be deployed."),

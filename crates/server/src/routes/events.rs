@@ -22,7 +22,7 @@ const MOST: u32 = 1000;
 /// Seconds after which a client that found no place may ask again.
 const COME_BACK: HeaderValue = HeaderValue::from_static("5");
 /// Proxies pass a stream on as it comes.
-const UNBUFFERED: [(HeaderName, HeaderValue); 3] = [
+pub(super) const UNBUFFERED: [(HeaderName, HeaderValue); 3] = [
     (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
     (
         CACHE_CONTROL,
