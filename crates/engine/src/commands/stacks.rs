@@ -298,6 +298,12 @@ impl Pass<'_> {
         } else {
             self.part(app, Way::Down).await?
         };
+        // What runs before it is stopped is not started yet.
+        let is_before = self.act.goes_down() && down.part != Part::Done;
+        let up = match up.part {
+            Part::Done if is_before => PartOfRun::of(Part::Open),
+            Part::Open | Part::Going | Part::Done | Part::Left | Part::Failed => up,
+        };
         Ok(MemberRun { member, down, up })
     }
 

@@ -3,10 +3,11 @@
 use proximity_domain::operation::OperationState;
 use proximity_engine::commands::CreateApp;
 use proximity_pve_emulator::core::Access;
+use proximity_store::records::AppRecord;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{Place, TestWorld, WorldParts};
 
-const SECRET: &str = "correct-horse$battery";
+pub(crate) const SECRET: &str = "correct-horse$battery";
 
 /// An app whose set-up prints its configuration.
 const TALKATIVE: &str = r#"
@@ -60,7 +61,7 @@ health:
   attempts: 20
 "#;
 
-async fn world(at: &std::path::Path) -> TestWorld {
+pub(crate) async fn world(at: &std::path::Path) -> TestWorld {
     let catalog = at.join("catalog");
     let entry = catalog.join("talkative");
     std::fs::create_dir_all(&entry).unwrap();
@@ -77,6 +78,22 @@ async fn world(at: &std::path::Path) -> TestWorld {
     .unwrap()
 }
 
+/// The app, with its secret.
+pub(crate) async fn deployed(w: &TestWorld) -> AppRecord {
+    let request = CreateApp {
+        catalog_id: "talkative".to_owned(),
+        hostname: "web".to_owned(),
+        environment: [("PASSWORD".to_owned(), SECRET.into())]
+            .into_iter()
+            .collect(),
+        ..CreateApp::default()
+    };
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    let ended = w.settled(app.operation.unwrap()).await.unwrap();
+    assert_eq!(ended.state, OperationState::Succeeded, "{ended:?}");
+    app
+}
+
 /// Whether any file of the folder holds the bytes.
 fn holds(folder: &std::path::Path, bytes: &[u8]) -> bool {
     let files = std::fs::read_dir(folder).unwrap();
@@ -89,17 +106,7 @@ fn holds(folder: &std::path::Path, bytes: &[u8]) -> bool {
 async fn the_output_of_a_recipe_is_told_without_its_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let w = world(folder.path()).await;
-    let request = CreateApp {
-        catalog_id: "talkative".to_owned(),
-        hostname: "web".to_owned(),
-        environment: [("PASSWORD".to_owned(), SECRET.into())]
-            .into_iter()
-            .collect(),
-        ..CreateApp::default()
-    };
-    let app = w.engine.create_app(&w.actor, request).await.unwrap();
-    let ended = w.settled(app.operation.unwrap()).await.unwrap();
-    assert_eq!(ended.state, OperationState::Succeeded, "{ended:?}");
+    let app = deployed(&w).await;
     let log = w.store.log(app.id, 0, 1_000).await.unwrap();
     let printed: Vec<&str> = log
         .iter()

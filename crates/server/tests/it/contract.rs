@@ -5,6 +5,7 @@ pub(crate) mod applies;
 mod audit;
 mod catalog;
 mod export;
+mod inside;
 mod observed;
 mod passwords;
 mod plans;
@@ -94,11 +95,13 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
             .await;
         assert_eq!(done.body["state"], "succeeded", "{name}: {}", done.body);
     }
+    inside::entered(&live).await;
     preflights::looked(&live).await;
     plans::planned(&live).await;
     export::exported(&live).await;
     applies::applied(&live).await;
     applies::rejected(&live).await;
+    inside::stacked(&live).await;
     rollback::planned(&live).await;
     sources::sourced(&live).await;
     catalog::read(&live).await;
@@ -492,7 +495,9 @@ async fn passes_and_archive(live: &Live) {
 fn body_for(method: &str, path: &str) -> String {
     match path {
         "/api/apps/" | "/api/apps/preflight" if method == "POST" => APP.to_owned(),
-        "/api/apps/web/action" => action("stop"),
+        "/api/apps/web/action" | "/api/stacks/x/action" => action("stop"),
+        "/api/apps/web/run" => r#"{"command":"memory"}"#.to_owned(),
+        "/api/apps/web/exec" => r#"{"argv":["true"]}"#.to_owned(),
         "/api/apps/web" | "/api/apps/web/preview" if method != "GET" => "{}".to_owned(),
         "/api/proxmox/hosts" | "/api/proxmox/hosts/probe" if method == "POST" => HOST.to_owned(),
         "/api/proxmox/hosts/init" | "/api/proxmox/hosts/init/plan" => INIT.to_owned(),
@@ -542,7 +547,7 @@ async fn who_may_not_is_refused_on_every_operation() {
             let path = path.replace("{entry}", "beacon").replace("{id}", "x");
             let path = path.replace("{node}", "pve1").replace("{resource}", "x");
             let path = path.replace("{apply}", "x").replace("{secret}", "x");
-            let path = path.replace("{source}", "x");
+            let path = path.replace("{source}", "x").replace("{stack}", "x");
             let path = match path.as_str() {
                 "/api/resources/x/at" => format!("{path}?time=2026-01-01T00:00:00Z"),
                 "/api/resources/x/diff" => format!("{path}?from=2026-01-01T00:00:00Z"),

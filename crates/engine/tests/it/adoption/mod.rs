@@ -18,6 +18,7 @@ use proximity_testkit::world::{Place, TestWorld, WorldParts};
 use serde_json::{Value, json};
 
 mod guard;
+mod inside;
 mod living;
 mod pool;
 mod probe;

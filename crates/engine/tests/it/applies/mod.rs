@@ -12,6 +12,7 @@ mod in_place;
 mod later;
 mod policies;
 mod round_trip;
+mod stacks;
 mod switched;
 mod takes_over;
 

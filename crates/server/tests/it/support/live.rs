@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{Answer, exchange};
 
 /// Tokens: `all` may everything, `reader` may look, `keeper` may change hosts, `ender` may destroy, `undertaker` may do both (all of
-/// the account admin), `stranger` is somebody else's.
+/// the account admin), `operator` may operate, `stranger` is somebody else's.
 pub(crate) struct Live {
     pub(crate) world: TestWorld,
     pub(crate) contract: Contract,
@@ -38,6 +38,7 @@ pub(crate) async fn live_in(world: TestWorld) -> Live {
         ("ender", "admin", "destroy"),
         ("undertaker", "admin", "hosts destroy"),
         ("stranger", "somebody", "read"),
+        ("operator", "admin", "read operate"),
     ];
     for (number, (text, account, scopes)) in tokens.into_iter().enumerate() {
         let token = TokenRecord {
