@@ -12,6 +12,8 @@ use proximity_store::StoreError;
 pub(crate) struct Failed {
     pub(crate) exit: ExitCode,
     pub(crate) body: Box<ErrorBody>,
+    /// The exit code of a program that ran elsewhere, which this process ends with instead.
+    handed_on: Option<u8>,
 }
 
 impl Failed {
@@ -21,10 +23,30 @@ impl Failed {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
+        Self::of(exit, ErrorBody::new(code, message, hint))
+    }
+
+    /// With this error of the API.
+    pub(crate) fn of(exit: ExitCode, body: ErrorBody) -> Self {
         Self {
             exit,
-            body: Box::new(ErrorBody::new(code, message, hint)),
+            body: Box::new(body),
+            handed_on: None,
         }
+    }
+
+    /// A program that ran elsewhere failed, and has said so itself.
+    pub(crate) fn handed_on(exit_code: i32) -> Self {
+        Self {
+            // What no process ends with is told as a failure all the same.
+            handed_on: Some(u8::try_from(exit_code).unwrap_or(u8::MAX)),
+            ..Self::said(ExitCode::Error)
+        }
+    }
+
+    /// What the process ends with.
+    pub(crate) fn number(&self) -> u8 {
+        self.handed_on.unwrap_or_else(|| self.exit.number())
     }
 
     /// The command line is wrong.
@@ -84,10 +106,7 @@ impl fmt::Display for Failed {
 
 impl From<ClientError> for Failed {
     fn from(error: ClientError) -> Self {
-        Self {
-            exit: error.exit_code(),
-            body: Box::new(error.body()),
-        }
+        Self::of(error.exit_code(), error.body())
     }
 }
 
@@ -97,10 +116,7 @@ impl From<EngineError> for Failed {
             proximity_api::error::lookup(error.code()).map_or(ExitCode::Error, |row| row.exit);
         let mut body = ErrorBody::new(error.code(), error.to_string(), error.hint());
         body.fields = error.fields();
-        Self {
-            exit,
-            body: Box::new(body),
-        }
+        Self::of(exit, body)
     }
 }
 
@@ -129,6 +145,14 @@ mod tests {
             failed.to_string(),
             "error: the request is wrong\n  hostname: is too short\n hint: correct it"
         );
+    }
+
+    #[test]
+    fn the_exit_code_of_a_program_is_the_commands() {
+        let failed = Failed::handed_on(42);
+        assert_eq!((failed.number(), failed.is_said()), (42, true));
+        assert_eq!(Failed::handed_on(-1).number(), u8::MAX);
+        assert_eq!(Failed::said(ExitCode::Busy).number(), 5);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proximity_api::client::{Client, ClientError, EventStream, Told};
-use proximity_api::error::{ErrorBody, ExitCode, lookup};
+use proximity_api::error::{ExitCode, lookup};
 use proximity_api::events::EventQuery;
 use proximity_api::logs::LogQuery;
 use proximity_api::operations::Operation;
@@ -205,10 +205,7 @@ pub(crate) fn verdict(operation: Operation) -> Result<Operation, Failed> {
     } else {
         problem.hint
     };
-    Err(Failed {
-        exit,
-        body: Box::new(ErrorBody::new(&problem.code, message, hint)),
-    })
+    Err(Failed::new(exit, &problem.code, message, hint))
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             context.output.failure(&failed);
-            ExitCode::from(failed.exit.number())
+            ExitCode::from(failed.number())
         }
     }
 }

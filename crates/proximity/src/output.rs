@@ -127,6 +127,28 @@ pub(crate) fn to_stdout(text: &str) -> std::io::Result<()> {
     writeln!(stdout, "{text}").and_then(|()| stdout.flush())
 }
 
+/// Bytes on stdout or stderr, as they are.
+///
+/// # Errors
+/// It cannot be written. A reader that went away is none.
+pub(crate) fn pass_on(bytes: &[u8], to_stderr: bool) -> Result<Reader, Failed> {
+    let written = if to_stderr {
+        std::io::stderr().lock().write_all(bytes)
+    } else {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush())
+    };
+    match written {
+        Ok(()) => Ok(Reader::Listens),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Failed::error(
+            "stdout",
+            format!("cannot pass on what was printed: {error}"),
+            "check the disk or the program behind the pipe",
+        )),
+    }
+}
+
 fn to_stderr(text: &str) {
     // When stderr is gone there is nobody left to tell.
     drop(writeln!(std::io::stderr().lock(), "{text}"));

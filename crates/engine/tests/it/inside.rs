@@ -87,7 +87,7 @@ async fn what_only_looks_changes_nothing_and_is_audited() {
     let before = w.pve.changes();
     for command in [
         SafeCommand::Memory,
-        SafeCommand::Packages,
+        SafeCommand::Processes,
         SafeCommand::Status,
         SafeCommand::Network,
     ] {

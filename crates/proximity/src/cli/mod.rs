@@ -10,6 +10,7 @@ mod crash_points;
 mod events;
 mod hosts;
 mod init;
+mod inside;
 mod manifest;
 mod notify;
 mod operations;
@@ -20,6 +21,7 @@ mod resources;
 mod roles;
 mod rollback;
 mod sources;
+mod stack;
 
 use std::path::PathBuf;
 
@@ -47,6 +49,7 @@ pub(crate) use hosts::{
     HostsRemoveHelper, HostsSet, HostsSsh, HostsTrust, NodeValue, NodesArgs, SshArgs,
 };
 pub(crate) use init::{InitArgs, LoginArgs, UninitArgs};
+pub(crate) use inside::{ExecArgs, LookAt, RunArgs};
 pub(crate) use manifest::{
     DiffArgs, DocumentFormat, DocumentsArgs, ExportArgs, PlanArgs, ValidateArgs,
 };
@@ -70,6 +73,7 @@ pub(crate) use rollback::{BackTo, RollbackArgs};
 pub(crate) use sources::{
     Policy as SourcePolicy, SourceName, SourcesAdd, SourcesCommand, SourcesLook,
 };
+pub(crate) use stack::{StackCommand, StackName, StackPowerArgs, StackStartArgs};
 
 /// Deploys apps as Proxmox VE containers, and looks after them.
 #[derive(Debug, Parser)]
@@ -181,6 +185,13 @@ pub(crate) enum Command {
     Stop(PowerArgs),
     /// Shut an app's container down and start it again
     Restart(PowerArgs),
+    /// Apps that documents put together: start and stop them in the order of what they need
+    #[command(subcommand)]
+    Stack(StackCommand),
+    /// Look into an app's container by one of ten commands that only look
+    Run(RunArgs),
+    /// Run a program in an app's container, as root and without a shell; its exit code is handed on
+    Exec(ExecArgs),
     /// Change an app in its container: memory, cores, a larger disk, settings
     Configure(ConfigureArgs),
     /// Remove an app: a container made for it is destroyed, an adopted one is left as it is; its history is kept

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proximity_api::applies::{Apply, ApplyChange, ApplyCounts, ApplyList, ApplyQuery};
 use proximity_api::client::{Client, ClientError};
-use proximity_api::error::{ErrorBody, ExitCode, lookup};
+use proximity_api::error::{ExitCode, lookup};
 
 use crate::cli::{AppliesList, ApplyName};
 use crate::context::Context;
@@ -132,14 +132,12 @@ fn verdict(apply: &Apply) -> Result<(), Failed> {
             "it was stopped; what was not begun is as it was",
             "plan again for the rest",
         )),
-        (_, Some(problem)) => Err(Failed {
-            exit: lookup(&problem.code).map_or(ExitCode::Error, |row| row.exit),
-            body: Box::new(ErrorBody::new(
-                &problem.code,
-                format!("not all of it was done: {}", problem.message),
-                format!("{}; then plan again for the rest", problem.hint),
-            )),
-        }),
+        (_, Some(problem)) => Err(Failed::new(
+            lookup(&problem.code).map_or(ExitCode::Error, |row| row.exit),
+            &problem.code,
+            format!("not all of it was done: {}", problem.message),
+            format!("{}; then plan again for the rest", problem.hint),
+        )),
         (state, None) => Err(Failed::error(
             "operation_not_done",
             format!("apply {id} is {state}"),

@@ -29,6 +29,7 @@ mod hosts_list;
 mod hosts_remove;
 mod hosts_trust;
 mod init;
+mod inside;
 mod logs;
 mod node_loss;
 mod nodes;
@@ -54,6 +55,7 @@ mod secrets;
 mod serve;
 mod show;
 mod sources;
+mod stack;
 mod stats;
 mod uninit;
 mod validate;
@@ -74,11 +76,12 @@ pub(crate) use lab::failed as lab_failed;
 pub(crate) use version::LINE as VERSION_LINE;
 
 use proximity_api::apps::ActionName;
+use proximity_api::stacks::StackAction;
 
 use crate::cli::{
     AppliesCommand, ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand,
     NotifyCommand, OperationsCommand, PortsCommand, RejectionsCommand, SecretsCommand,
-    SnapshotsCommand, SourcesCommand,
+    SnapshotsCommand, SourcesCommand, StackCommand,
 };
 use crate::context::Context;
 use crate::failed::Failed;
@@ -121,6 +124,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Start(args) => power::start(context, args).await,
         Command::Stop(args) => power::run(context, ActionName::Stop, args).await,
         Command::Restart(args) => power::run(context, ActionName::Restart, args).await,
+        Command::Stack(command) => stacks(context, command).await,
+        Command::Run(args) => inside::run(context, args).await,
+        Command::Exec(args) => inside::exec(context, args).await,
         Command::Init(args) => Box::pin(init::run(context, *args)).await,
         Command::Uninit(args) => uninit::run(context, args).await,
         Command::Configure(args) => configure::run(context, args).await,
@@ -210,6 +216,16 @@ async fn sources(context: &Context, command: SourcesCommand) -> Result<(), Faile
         SourcesCommand::Show(args) => sources::show(context, args).await,
         SourcesCommand::Sync(args) => sources::ask(context, args).await,
         SourcesCommand::Remove(args) => sources::remove(context, args).await,
+    }
+}
+
+async fn stacks(context: &Context, command: StackCommand) -> Result<(), Failed> {
+    match command {
+        StackCommand::List => stack::list(context).await,
+        StackCommand::Show(args) => stack::show(context, args).await,
+        StackCommand::Start(args) => stack::start(context, args).await,
+        StackCommand::Stop(args) => stack::run(context, StackAction::Stop, args).await,
+        StackCommand::Restart(args) => stack::run(context, StackAction::Restart, args).await,
     }
 }
 
