@@ -8,6 +8,7 @@ mod door;
 mod followers;
 mod helper;
 mod init;
+mod inside;
 mod lab;
 mod postgres;
 mod program;

@@ -20,6 +20,48 @@ pub(super) const OF_DOORS: &[(&str, &[Limit])] = &[
                 "413",
             ),
             Limit(
+                "commands of people inside containers at the same time",
+                "crates/engine/src/commands/inside.rs",
+                "MOST_INSIDE",
+                "423: `too_many_commands`",
+            ),
+            Limit(
+                "a command that only looks, ms",
+                "crates/engine/src/commands/inside.rs",
+                "LOOK_MS",
+                "its end is not known, it changes nothing",
+            ),
+            Limit(
+                "bytes of each kind that such a command prints",
+                "crates/engine/src/commands/inside.rs",
+                "LOOK_BYTES",
+                "left out, and said so",
+            ),
+            Limit(
+                "a program that a person has run, seconds",
+                "crates/engine/src/commands/exec.rs",
+                "LONGEST_EXEC_S",
+                "it is ended at the time given, which is no longer",
+            ),
+            Limit(
+                "bytes of each kind that it prints",
+                "crates/engine/src/commands/exec.rs",
+                "MOST_OUTPUT_BYTES",
+                "left out, and said so",
+            ),
+            Limit(
+                "bytes that it reads",
+                "crates/engine/src/commands/exec.rs",
+                "MOST_STDIN_BYTES",
+                "422",
+            ),
+            Limit(
+                "apps of a stack's run under way at the same time",
+                "crates/engine/src/commands/stacks.rs",
+                "MOST_AT_ONCE",
+                "they wait for the next request about the run",
+            ),
+            Limit(
                 "a request",
                 "crates/server/src/layers.rs",
                 "LONGEST_REQUEST",

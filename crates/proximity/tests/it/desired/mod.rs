@@ -24,7 +24,7 @@ fn comes_to_rest(lab: &Standing, documents: &str) {
 }
 
 /// Applies, again where the cluster's list was another one between plan and apply. What was said.
-fn applied(lab: &Standing, documents: &str) -> (i32, String, String) {
+pub(crate) fn applied(lab: &Standing, documents: &str) -> (i32, String, String) {
     let line = format!("apply {documents} --yes --parallel 1");
     for _ in 0..LOOKS {
         let told = lab.asked(&line);
