@@ -298,7 +298,9 @@ mod tests {
                 .collect();
             let turns = carried_out(&needs, of(StackAct::Restart, needs.len()), most);
             prop_assert!(turns.iter().all(|turn| turn.len() <= most));
-            let turn_of = |what: (usize, Way)| turns.iter().position(|turn| turn.contains(&what)).unwrap();
+            let turn_of = |what: (usize, Way)| {
+                turns.iter().position(|turn| turn.contains(&what)).unwrap()
+            };
             for (one, its) in needs.iter().enumerate() {
                 for need in its {
                     prop_assert!(turn_of((*need, Way::Up)) < turn_of((one, Way::Up)));

@@ -345,7 +345,8 @@ impl Play {
         let (actor, at) = (self.actor(), self.at());
         if n.is_multiple_of(4) {
             let details = json!({ "argv": ["echo", n] });
-            let noted = both!(self.pair, store => store.note_command(app, "app.exec", details.clone(), &actor, at));
+            let noted = both!(self.pair, store =>
+                store.note_command(app, "app.exec", details.clone(), &actor, at));
             return Some(noted.is_err());
         }
         if n < 245 {
