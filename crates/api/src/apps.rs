@@ -27,6 +27,10 @@ pub struct CreateApp {
     #[serde(default)]
     #[schema(example = json!({"title": "Hello"}))]
     pub environment: Map<String, Value>,
+    /// The entry is taken also where it fetches what is held against no SHA-256.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub allow_unpinned: bool,
     /// Label or id of the host entry; left out, the best node of all hosts is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
@@ -176,6 +180,10 @@ pub struct UpdateApp {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub newest_entry: bool,
+    /// It is moved also to an entry that fetches what is held against no SHA-256.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub allow_unpinned: bool,
     /// The digest that a preview showed: the change is made of that configuration, or not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 64)]

@@ -126,6 +126,9 @@ pub struct CatalogEntry {
     /// It is shipped, and was seen to work in a real container.
     #[serde(default)]
     pub verified: bool,
+    /// It fetches something that is held against no SHA-256: it is deployed only with `allow_unpinned`.
+    #[serde(default)]
+    pub unpinned: bool,
     /// Settings it takes at deploy.
     pub settings: Vec<CatalogSetting>,
 }

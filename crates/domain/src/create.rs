@@ -46,6 +46,9 @@ pub enum Refusal {
     /// No such entry.
     #[error("there is no app {0} in the catalog")]
     UnknownCatalogId(CatalogId),
+    /// The entry fetches what is held against nothing, and nobody allowed it.
+    #[error("{0} is unpinned: what it fetches is held against no SHA-256")]
+    Unpinned(CatalogId),
     /// Less memory than the entry needs.
     #[error("{asked} MiB of memory is less than the {needed} MiB that {app} needs")]
     TooLittleMemory {

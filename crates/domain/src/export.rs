@@ -181,6 +181,7 @@ fn app(
         host_name: site.map(|site| NameWish::Name(site.name.clone())),
         certificate: site.and_then(|site| site.certificate.clone()).map(Box::new),
         apart_from: (!made.apart_from.is_empty()).then(|| each_once(&made.apart_from)),
+        allow_unpinned: applied.is_some_and(|applied| applied.allow_unpinned),
         power,
         policy: applied.map_or(Policy::default(), |applied| applied.policy),
         ignore: applied.map_or_else(Ignored::default, |applied| applied.ignore.clone()),

@@ -141,6 +141,9 @@ pub struct AppSpec {
     /// Apps that it is kept apart from when a node is chosen; a new one from none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apart_from: Option<Vec<Hostname>>,
+    /// A catalog entry that fetches what is held against no SHA-256 is taken all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_unpinned: bool,
     /// Whether it runs; without it that is left as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<WantedPower>,

@@ -268,6 +268,9 @@ impl EngineError {
             Self::Refused(Refusal::UnknownCatalogId(_)) => {
                 BTreeMap::from([("catalog_id".to_owned(), self.to_string())])
             }
+            Self::Refused(Refusal::Unpinned(_)) => {
+                BTreeMap::from([("allow_unpinned".to_owned(), self.to_string())])
+            }
             Self::Refused(Refusal::TooLittleMemory { .. }) => {
                 BTreeMap::from([("config.memory".to_owned(), self.to_string())])
             }
@@ -503,6 +506,11 @@ fn refusal_row(refusal: &Refusal) -> ErrorRow {
             "catalog_unknown",
             K::NotFound,
             "list the catalog with: proximity catalog",
+        ),
+        Refusal::Unpinned(_) => row(
+            "entry_unpinned",
+            K::Invalid,
+            "look at what it fetches with: proximity catalog show ID; then allow it with --allow-unpinned, or `allow_unpinned: true` in a request or document",
         ),
         Refusal::TooLittleMemory { .. } => row(
             "memory_too_little",

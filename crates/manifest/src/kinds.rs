@@ -337,6 +337,11 @@ const OF_APP: &[Field] = &[
         Shape::Texts(&HOSTNAME, MOST_APART),
     ),
     Field::optional(
+        "allow_unpinned",
+        "An entry that fetches what is held against no SHA-256 is taken all the same; left out, it is not.",
+        Shape::Boolean,
+    ),
+    Field::optional(
         "ignore",
         ABOUT_IGNORE,
         Shape::Texts(&ignored::OF_APP, MOST_IGNORED),

@@ -162,6 +162,7 @@ fn other_refusals() -> Vec<No> {
     vec![
         No::HostnameTaken("web".parse().unwrap()),
         No::UnknownCatalogId("nginx".parse().unwrap()),
+        No::Unpinned("gitea".parse().unwrap()),
         No::TooLittleMemory {
             app: "nginx".parse().unwrap(),
             asked: 1,

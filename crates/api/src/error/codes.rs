@@ -88,6 +88,7 @@ pub const CODES: &[Code] = &[
     row("setting_invalid", K::Invalid, "A setting of the app is wrong, missing or unknown; `fields` names it."),
     row("hostname_taken", K::Conflict, "Another live app has this host name."),
     row("catalog_unknown", K::NotFound, "The catalog has no such entry."),
+    row("entry_unpinned", K::Invalid, "The entry fetches what is held against no SHA-256, which was not allowed."),
     row("memory_too_little", K::Invalid, "Less memory than the app needs was asked for."),
     row("memory_above_node", K::Resources, "More memory than any online node has was asked for."),
     row("memory_short", K::Resources, "No node has that much memory free."),
@@ -231,6 +232,7 @@ pub const CODES: &[Code] = &[
     row("command_timed_out", K::Upstream, "A program inside a container ran for longer than was asked for, and was ended."),
     row("packages_missing", K::Upstream, "Packages are not there, though their installation succeeded."),
     row("file_differs", K::Upstream, "A file in the container is not as it was written."),
+    row("download_differs", K::Upstream, "What was fetched has not the SHA-256 that the catalog entry says."),
     row("recipe_unusable", K::Internal, "The catalog entry cannot be carried out any more."),
     // Health and the gateway.
     with_exit("health_failed", K::Upstream, ExitCode::HealthFailed, "The app did not answer as its health check wants."),

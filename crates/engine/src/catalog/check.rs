@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::escape::Escape;
-use super::format::{EntryFile, KindFile, Port, PortProtocol, SettingFile, StepFile};
+use super::format::{
+    DownloadStep, EntryFile, KindFile, Port, PortProtocol, SettingFile, StepFile, Unpack,
+};
 use super::lint::Code;
 use super::setting::{Setting, SettingKind};
 use super::template::{self, Names, Settings};
@@ -91,9 +93,47 @@ pub(super) fn findings(file: &EntryFile, origin: Origin, root: &Path) -> Vec<Fin
         let reason = "has exactly one of http, tcp and exec";
         found.add(root.join("health"), Code::OneKind, reason);
     }
+    check_downloads(file, root, &mut found);
     check_settings(file, root, &mut found);
     check_files(file, root, &mut found);
     found.0
+}
+
+/// Whether what is fetched is held against something, or the entry says that it is not.
+fn check_downloads(file: &EntryFile, root: &Path, found: &mut Findings) {
+    let mut is_unpinned = false;
+    for (n, step) in file.install.iter().enumerate() {
+        let Some(download) = &step.download else {
+            continue;
+        };
+        let at = root.join("install").join(n).join("download");
+        is_unpinned |= download.sha256.is_none();
+        if download.sha256.is_none() && !file.unpinned {
+            let reason = "has no sha256, and the entry does not say unpinned: true";
+            found.add(at.clone(), Code::Unpinned, reason);
+        }
+        check_download(download, &at, found);
+    }
+    if file.unpinned && !is_unpinned {
+        let reason = "is true, but every download has its sha256";
+        found.add(root.join("unpinned"), Code::Contradiction, reason);
+    }
+}
+
+/// Whether its fields go together.
+fn check_download(download: &DownloadStep, at: &Path, found: &mut Findings) {
+    if download.sha256.is_some() != download.read_on.is_some() {
+        let reason = "has one of sha256 and read_on; they go together";
+        found.add(at.clone(), Code::Contradiction, reason);
+    }
+    if download.strip > 0 && download.unpack != Some(Unpack::Tar) {
+        let reason = "is for what is unpacked by tar";
+        found.add(at.join("strip"), Code::Contradiction, reason);
+    }
+    if download.mode.is_some() && download.unpack.is_some() {
+        let reason = "is for a file that is not unpacked";
+        found.add(at.join("mode"), Code::Contradiction, reason);
+    }
 }
 
 /// Whether there is one main port, in one of the two forms, and no port is there twice.

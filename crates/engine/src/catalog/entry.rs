@@ -5,8 +5,8 @@ use proximity_domain::names::CatalogId;
 
 use super::escape::Escape;
 use super::format::{
-    DirectoryStep, EntryFile, FileFile, HealthFile, HttpCheck, NpmStep, Port, Protocol, Releases,
-    RunStep, StepFile, UnitFileStep, UnitStep, UserStep, VenvStep,
+    DirectoryStep, DownloadStep, EntryFile, FileFile, HealthFile, HttpCheck, NpmStep, Port,
+    Protocol, Releases, RunStep, StepFile, UnitFileStep, UnitStep, UserStep, VenvStep,
 };
 use super::recipe::{Check, FileContent, HealthCheck, ResolvedFile};
 use super::setting::Setting;
@@ -40,6 +40,8 @@ pub struct CatalogEntry {
     pub license: Option<String>,
     /// Where new releases of the app are told.
     pub releases: Option<Releases>,
+    /// Something that it fetches is held against nothing: it is deployed only where that is allowed.
+    pub unpinned: bool,
     /// All ports the app listens on inside the guest.
     pub ports: Vec<Port>,
     /// The TCP port among them that traffic is led to.
@@ -96,6 +98,7 @@ pub(super) enum UnresolvedStep {
     Unit(Box<UnitFileStep>),
     Venv(VenvStep),
     Npm(NpmStep),
+    Download(Box<DownloadStep>),
 }
 
 #[derive(Debug, Clone)]
@@ -141,6 +144,7 @@ impl CatalogEntry {
             needs,
             license: file.license,
             releases: releases.flatten(),
+            unpinned: file.unpinned,
             ports,
             port,
             protocol,
@@ -190,6 +194,7 @@ impl UnresolvedStep {
             unit,
             venv,
             npm,
+            download,
         } = step;
         let kinds = [
             apt.map(Self::Apt),
@@ -202,6 +207,7 @@ impl UnresolvedStep {
             unit.map(|unit| Self::Unit(Box::new(unit))),
             venv.map(Self::Venv),
             npm.map(Self::Npm),
+            download.map(|download| Self::Download(Box::new(download))),
         ];
         kinds.into_iter().flatten().next()
     }

@@ -12,7 +12,9 @@ mod steps;
 
 pub(super) use about::ReleasesFile;
 pub use about::{Port, PortProtocol, Releases};
-pub use steps::{DirectoryStep, NpmStep, UnitFileStep, UserStep, VenvStep};
+pub use steps::{
+    DirectoryStep, DownloadStep, NpmStep, UnitFileStep, Unpack, UserStep, VenvStep,
+};
 
 /// The newest format this version reads.
 pub(super) const FORMAT: u64 = 1;
@@ -58,6 +60,9 @@ pub(super) struct EntryFile {
     /// Where new releases of the app are told.
     #[garde(dive)]
     pub(super) releases: Option<ReleasesFile>,
+    /// Something that it fetches is held against nothing.
+    #[serde(default)]
+    pub(super) unpinned: bool,
     /// Which template it is installed on: the file name of a PVE template up to its version, such as
     /// `debian-12-standard`.
     #[garde(pattern(r"^[a-z0-9]+(-[a-z0-9.]+){1,4}$"))]
@@ -241,6 +246,8 @@ pub(super) struct StepFile {
     pub(super) venv: Option<VenvStep>,
     #[garde(dive)]
     pub(super) npm: Option<NpmStep>,
+    #[garde(dive)]
+    pub(super) download: Option<DownloadStep>,
 }
 
 impl StepFile {
@@ -257,6 +264,7 @@ impl StepFile {
             unit,
             venv,
             npm,
+            download,
         } = self;
         [
             apt.is_some(),
@@ -269,6 +277,7 @@ impl StepFile {
             unit.is_some(),
             venv.is_some(),
             npm.is_some(),
+            download.is_some(),
         ]
         .into_iter()
         .filter(|there| *there)

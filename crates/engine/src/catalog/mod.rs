@@ -36,8 +36,9 @@ pub use entry::{CatalogEntry, OsTemplate};
 pub use error::{CatalogError, CatalogErrors, SettingErrors};
 pub use escape::Escape;
 pub use format::{
-    Alphabet, DirectoryStep, ExecCheck, Generate, HttpCheck, NpmStep, Port, PortProtocol, Protocol,
-    Releases, RunStep, UnitFileStep, UnitState, UnitStep, UserStep, VenvStep,
+    Alphabet, DirectoryStep, DownloadStep, ExecCheck, Generate, HttpCheck, NpmStep, Port,
+    PortProtocol, Protocol, Releases, RunStep, UnitFileStep, UnitState, UnitStep, Unpack, UserStep,
+    VenvStep,
 };
 pub use lint::{Code, EntryProblem};
 pub use load::{Catalog, Linted, lint_entries};

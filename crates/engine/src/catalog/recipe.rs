@@ -5,7 +5,8 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::format::{
-    DirectoryStep, ExecCheck, HttpCheck, NpmStep, RunStep, UnitStep, UserStep, VenvStep,
+    DirectoryStep, DownloadStep, ExecCheck, HttpCheck, NpmStep, RunStep, UnitStep, UserStep,
+    VenvStep,
 };
 use super::setting::SettingValue;
 use super::words::{Account, FileMode, GuestPath, PackageName};
@@ -55,6 +56,8 @@ pub enum Step {
     Venv(VenvStep),
     /// These packages of npm are in a folder.
     Npm(NpmStep),
+    /// A file was fetched and is there.
+    Download(Box<DownloadStep>),
 }
 
 /// A file as it is to be. Its folder is made if it is missing (mode 0755, root).

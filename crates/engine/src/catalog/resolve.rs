@@ -175,7 +175,8 @@ impl CatalogEntry {
             | UnresolvedStep::Directory(_)
             | UnresolvedStep::Unit(_)
             | UnresolvedStep::Venv(_)
-            | UnresolvedStep::Npm(_) => None,
+            | UnresolvedStep::Npm(_)
+            | UnresolvedStep::Download(_) => None,
         })
     }
 }
@@ -210,6 +211,7 @@ fn resolve_step(
         UnresolvedStep::Unit(unit) => Step::File(resolve_unit(unit, names)?),
         UnresolvedStep::Venv(venv) => Step::Venv(venv.clone()),
         UnresolvedStep::Npm(npm) => Step::Npm(npm.clone()),
+        UnresolvedStep::Download(download) => Step::Download(download.clone()),
     })
 }
 

@@ -132,6 +132,11 @@ pub(super) static ENTRY: Object = Object {
             Shape::Object(&RELEASES),
         ),
         optional(
+            "unpinned",
+            "Something that it fetches is held against nothing; it is deployed only where that is allowed.",
+            Shape::Boolean,
+        ),
+        optional(
             "port",
             "TCP port the app listens on inside the container, if it is the only one.",
             Shape::Integer(1, 65_535),

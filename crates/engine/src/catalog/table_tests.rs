@@ -6,7 +6,9 @@ use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
-use super::steps::{ABSENT, DIRECTORY, FILE, NPM, RUN, UNIT_FILE, UNIT_STATE, USER, VENV};
+use super::steps::{
+    ABSENT, DIRECTORY, DOWNLOAD, FILE, NPM, RUN, UNIT_FILE, UNIT_STATE, USER, VENV,
+};
 use super::*;
 use crate::catalog::format;
 use crate::catalog::format::UnitStep;
@@ -68,6 +70,7 @@ fn the_table_has_the_fields_that_the_loader_reads() {
     same::<format::UnitFileStep>(&UNIT_FILE);
     same::<format::VenvStep>(&VENV);
     same::<format::NpmStep>(&NPM);
+    same::<format::DownloadStep>(&DOWNLOAD);
     same::<format::HealthFile>(&HEALTH);
     same::<format::HttpCheckFile>(&HTTP);
     same::<format::TcpCheckFile>(&TCP);

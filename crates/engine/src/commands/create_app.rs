@@ -16,7 +16,7 @@ use proximity_pve::guest::ssh::HostKey;
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{Offered, ResolvedRecipe, root_password};
+use crate::catalog::{CatalogEntry, Offered, ResolvedRecipe, root_password};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::nodes::{NodeLook, Promises, Question, look, offer, templates};
@@ -33,6 +33,8 @@ pub struct CreateApp {
     pub resources: ResourceRequest,
     /// Settings of the catalog entry.
     pub environment: Map<String, Value>,
+    /// An entry that fetches what is held against nothing is taken all the same.
+    pub allow_unpinned: bool,
     /// Host label or id; absent = the best node of all hosts.
     pub host: Option<String>,
     /// Node; chosen when absent.
@@ -174,6 +176,7 @@ impl Engine {
         let offered = self.catalog().offered(&id).cloned();
         let offered = offered.ok_or(Refusal::UnknownCatalogId(id))?;
         let entry = &offered.entry;
+        refuse_unpinned(entry, request.allow_unpinned)?;
         let root_keys = root_keys(&request.root_keys)?;
         if request.root_password && !root_keys.is_empty() {
             return Err(EngineError::Invalid {
@@ -366,6 +369,14 @@ fn choose<'h>(
 /// The bridge that is asked for, or the host entry's.
 pub(crate) fn bridge_of<'b>(host: &'b HostRecord, network: &'b Network) -> &'b BridgeName {
     network.bridge.as_ref().unwrap_or(&host.bridge)
+}
+
+/// An entry that fetches what is held against nothing is for who allows that.
+pub(super) fn refuse_unpinned(entry: &CatalogEntry, allowed: bool) -> Result<(), Refusal> {
+    if entry.unpinned && !allowed {
+        return Err(Refusal::Unpinned(entry.id.clone()));
+    }
+    Ok(())
 }
 
 fn no_chance() -> EngineError {

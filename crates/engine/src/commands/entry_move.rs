@@ -7,7 +7,8 @@ use proximity_store::records::AppRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::update_app::FieldChange;
+use super::create_app::refuse_unpinned;
+use super::update_app::{FieldChange, UpdateApp};
 use crate::catalog::{CatalogEntry, Offered};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -30,11 +31,14 @@ impl Engine {
     pub(super) async fn entry_for(
         &self,
         app: &AppRecord,
-        newest: bool,
+        request: &UpdateApp,
     ) -> Result<(Arc<CatalogEntry>, Option<Arc<Offered>>), EngineError> {
         let own = self.entry_of(app).await?;
-        if newest && let Some(offered) = self.newer_entry(app) {
+        if request.newest_entry
+            && let Some(offered) = self.newer_entry(app)
+        {
             may_move(app, own.as_deref(), &offered.entry)?;
+            refuse_unpinned(&offered.entry, request.allow_unpinned)?;
             return Ok((Arc::clone(&offered.entry), Some(offered)));
         }
         let unknown = || Refusal::UnknownCatalogId(app.catalog_id.clone());

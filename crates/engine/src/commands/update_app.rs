@@ -43,6 +43,8 @@ pub struct UpdateApp {
     /// Moves it to what the catalog has by now in place of the entry that it was made from, where that is another one: the recipe is
     /// carried out as the catalog says it.
     pub newest_entry: bool,
+    /// It is moved also to an entry that fetches what is held against nothing.
+    pub allow_unpinned: bool,
     /// Digest of the configuration that the caller saw; `None` = as it is when the request is decided.
     pub digest: Option<String>,
     /// The host name, typed again: needed only where the disk grows, which nobody can take back.
@@ -238,7 +240,7 @@ impl Engine {
         request: &UpdateApp,
     ) -> Result<Decided, EngineError> {
         refuse_class_and_state(&app)?;
-        let (entry, moves_to) = self.entry_for(&app, request.newest_entry).await?;
+        let (entry, moves_to) = self.entry_for(&app, request).await?;
         figures(&entry, &app, request.resources)?;
         let changed = self
             .changed_settings(&entry, &app, &request.settings, moves_to.is_some())

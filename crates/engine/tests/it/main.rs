@@ -41,5 +41,6 @@ mod retries;
 mod shutdowns;
 mod sites;
 mod sources;
+mod unpinned;
 mod updates;
 mod vmids;

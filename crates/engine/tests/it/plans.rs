@@ -28,6 +28,7 @@ fn app(name: &str) -> (String, AppSpec) {
         host_name: None,
         certificate: None,
         apart_from: None,
+        allow_unpinned: false,
         power: None,
         policy: Policy::Warn,
         ignore: Ignored::default(),

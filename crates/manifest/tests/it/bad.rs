@@ -34,7 +34,7 @@ const IN_SPEC: &[Case] = &[
         7,
         3,
         "`colour` is no field of `spec`",
-        "its fields are: catalog_id, host, node, resources, settings, network, root_access, root_keys, host_name, certificate, apart_from, ignore, power, policy, depends_on, stack; what its catalog entry takes stands in `settings`",
+        "its fields are: catalog_id, host, node, resources, settings, network, root_access, root_keys, host_name, certificate, apart_from, allow_unpinned, ignore, power, policy, depends_on, stack; what its catalog entry takes stands in `settings`",
     ),
     (
         "  node: ~\n",

@@ -115,6 +115,7 @@ fn everything_that_can_be_said_is_read() {
             host_name: None,
             certificate: None,
             apart_from: None,
+            allow_unpinned: false,
             power: Some(WantedPower::Running),
             policy: Policy::Revert,
             ignore: ignored(&["memory", "net*", "tags"]),

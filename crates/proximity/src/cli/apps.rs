@@ -30,6 +30,9 @@ pub(crate) struct DeployArgs {
     /// A secret setting, read from a file; may be given several times
     #[arg(long = "set-file", value_name = "KEY=FILE")]
     pub(crate) setting_files: Vec<Setting>,
+    /// Take also an entry that fetches what is held against no SHA-256
+    #[arg(long)]
+    pub(crate) allow_unpinned: bool,
     /// Host entry, by label or id [default: the best node of all]
     #[arg(long, value_name = "LABEL")]
     pub(crate) host: Option<String>,
@@ -116,6 +119,9 @@ pub(crate) struct ConfigureArgs {
     /// Move it to what the catalog has by now in place of the entry that it is made from
     #[arg(long)]
     pub(crate) newest_entry: bool,
+    /// Move it also to an entry that fetches what is held against no SHA-256
+    #[arg(long, requires = "newest_entry")]
+    pub(crate) allow_unpinned: bool,
     /// Only if the container's configuration is still the one with this digest; the preview shows it
     #[arg(long, value_name = "DIGEST")]
     pub(crate) digest: Option<String>,

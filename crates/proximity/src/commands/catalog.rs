@@ -165,6 +165,7 @@ fn entry(entry: &CatalogEntry) -> String {
         ("also listens on", others(entry)),
         ("works when", entry.health.clone()),
         ("needs", memory(entry.min_memory)),
+        ("unpinned", unpinned(entry)),
     ]);
     // Who may reach the app, and who has to be quick to set a password, is said there.
     let about = match entry.description.trim() {
@@ -177,6 +178,17 @@ fn entry(entry: &CatalogEntry) -> String {
         "no settings",
     );
     format!("{head}{about}\n\n{settings}")
+}
+
+/// Nothing where all that it fetches is held against something.
+fn unpinned(entry: &CatalogEntry) -> String {
+    match entry.unpinned {
+        true => {
+            "what it fetches is held against no SHA-256; deployed only with --allow-unpinned"
+                .to_owned()
+        }
+        false => String::new(),
+    }
 }
 
 /// Where it comes from.

@@ -25,6 +25,7 @@ pub(crate) async fn run(context: &Context, args: ConfigureArgs) -> Result<(), Fa
         },
         settings: settings(args.settings, args.setting_files)?,
         newest_entry: args.newest_entry,
+        allow_unpinned: args.allow_unpinned,
         digest: args.digest,
         confirm: None,
     };

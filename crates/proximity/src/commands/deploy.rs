@@ -60,6 +60,7 @@ fn body(args: DeployArgs) -> Result<CreateApp, Failed> {
             disk: args.disk,
         },
         environment,
+        allow_unpinned: args.allow_unpinned,
         host: args.host,
         node: args.node,
         network: network(args.network),

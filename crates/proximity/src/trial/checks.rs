@@ -102,6 +102,8 @@ pub(super) fn wanted(catalog_id: &str, environment: Map<String, Value>) -> Creat
         hostname: HOSTNAME.to_owned(),
         config: ResourceConfig::default(),
         environment,
+        // Its entries are looked at by who asks for a trial of them.
+        allow_unpinned: true,
         host: None,
         node: None,
         network: None,

@@ -134,6 +134,7 @@ async fn carried_out_twice(
             resources: ResourceConfig::default(),
             settings: Map::from_iter([(env.clone(), value)]),
             newest_entry: false,
+            allow_unpinned: false,
             digest: None,
             confirm: None,
         };

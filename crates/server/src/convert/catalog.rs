@@ -35,6 +35,7 @@ pub(crate) fn catalog_entry(offered: &Offered) -> CatalogEntry {
         commit,
         revision: offered.revision.hash.clone(),
         verified: offered.is_verified(),
+        unpinned: entry.unpinned,
         settings: entry.settings.iter().map(setting).collect(),
     }
 }

@@ -111,7 +111,7 @@ fn filter(query: AppQuery, caller: &Caller) -> Result<AppFilter, Refusal> {
     params(IdempotencyKey),
     request_body = CreateApp,
     responses((status = 202, description = "Recorded; the work follows.", body = App, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
-    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "app_not_found", "no_host", "host_not_found", "not_found", "hostname_taken", "exists", "busy", "queue_full", "idempotency_conflict", "memory_above_node", "memory_short", "nodes_excluded", "nodes_without_ssh", "no_node_fits", "storage_missing", "storage_full", "bridge_missing", "cores_above_node", "no_node_online", "template_missing", "address_taken", "ports_exhausted", "no_guest_access", "no_quorum", "view_incomplete", "@cluster"]))))]
+    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "entry_unpinned", "app_not_found", "no_host", "host_not_found", "not_found", "hostname_taken", "exists", "busy", "queue_full", "idempotency_conflict", "memory_above_node", "memory_short", "nodes_excluded", "nodes_without_ssh", "no_node_fits", "storage_missing", "storage_full", "bridge_missing", "cores_above_node", "no_node_online", "template_missing", "address_taken", "ports_exhausted", "no_guest_access", "no_quorum", "view_incomplete", "@cluster"]))))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
@@ -140,7 +140,7 @@ pub(crate) async fn create(
 #[utoipa::path(post, path = "/api/apps/preflight", tag = "apps", operation_id = "preflight_app",
     request_body = CreateApp,
     responses((status = 200, description = "What was found.", body = Preflight)),
-    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "app_not_found", "no_host", "host_not_found", "not_found"]))))]
+    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "entry_unpinned", "app_not_found", "no_host", "host_not_found", "not_found"]))))]
 pub(crate) async fn preflight(
     State(state): State<AppState>,
     caller: Caller,
@@ -182,6 +182,7 @@ async fn wanted(
             disk_gib: body.config.disk,
         },
         environment: body.environment,
+        allow_unpinned: body.allow_unpinned,
         host: body.host,
         node: body.node,
         network,

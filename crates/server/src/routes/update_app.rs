@@ -30,7 +30,7 @@ const LONGEST_DIGEST: usize = 64;
     params(("app" = String, Path, description = "Id or host name.", example = "web")),
     request_body = UpdateApp,
     responses((status = 200, description = "What would be done.", body = UpdatePreview)),
-    extensions(("x-codes" = json!(["app_not_found", "not_found", "host_not_found", "catalog_unknown", "invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "adopted_app", "app_stopped", "needs_replacement", "preview_outdated", "not_in_state", "identity_conflict", "no_guest_access", "view_incomplete", "@cluster"]))))]
+    extensions(("x-codes" = json!(["app_not_found", "not_found", "host_not_found", "catalog_unknown", "entry_unpinned", "invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "adopted_app", "app_stopped", "needs_replacement", "preview_outdated", "not_in_state", "identity_conflict", "no_guest_access", "view_incomplete", "@cluster"]))))]
 pub(crate) async fn preview(
     State(state): State<AppState>,
     caller: Caller,
@@ -52,7 +52,7 @@ pub(crate) async fn preview(
     params(("app" = String, Path, description = "Id or host name.", example = "web"), IdempotencyKey),
     request_body = UpdateApp,
     responses((status = 202, description = "Recorded; the work follows.", body = Operation, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
-    extensions(("x-codes" = json!(["app_not_found", "not_found", "operation_not_found", "host_not_found", "catalog_unknown", "invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "adopted_app", "app_stopped", "needs_replacement", "preview_outdated", "confirmation_needed", "not_in_state", "identity_conflict", "no_guest_access", "view_incomplete", "busy", "queue_full", "idempotency_conflict", "@cluster"]))))]
+    extensions(("x-codes" = json!(["app_not_found", "not_found", "operation_not_found", "host_not_found", "catalog_unknown", "entry_unpinned", "invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "adopted_app", "app_stopped", "needs_replacement", "preview_outdated", "confirmation_needed", "not_in_state", "identity_conflict", "no_guest_access", "view_incomplete", "busy", "queue_full", "idempotency_conflict", "@cluster"]))))]
 pub(crate) async fn update(
     State(state): State<AppState>,
     caller: Caller,
@@ -93,6 +93,7 @@ fn request(body: UpdateApp, key: Option<RequestKey>) -> Result<commands::UpdateA
         },
         settings: body.settings,
         newest_entry: body.newest_entry,
+        allow_unpinned: body.allow_unpinned,
         digest: body.digest,
         confirm: body.confirm,
         key,

@@ -65,6 +65,8 @@ impl Doer<'_> {
                 disk_gib: Some(spec.resources.disk_gib),
             },
             environment: self.values(&spec.settings).await?,
+            // Of documents that do not allow it there is no plan.
+            allow_unpinned: true,
             host: spec.host.map(|host| host.to_string()),
             node: spec.node.as_ref().map(ToString::to_string),
             network: spec
@@ -92,6 +94,7 @@ impl Doer<'_> {
             settings: self.values(&wish.settings).await?,
             // Documents are held against the catalog as it is now, and so is what they want of settings.
             newest_entry: !wish.settings.is_empty(),
+            allow_unpinned: true,
             digest: None,
             // The plan showed how large its disk is to be, and was agreed to.
             confirm: Some(app.hostname.to_string()),

@@ -108,6 +108,51 @@ pub struct NpmStep {
     pub packages: Vec<PinnedNpm>,
 }
 
+/// A file that is fetched, and maybe unpacked (`curl` and `ca-certificates` have to be installed, and what unpacks it).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct DownloadStep {
+    /// Where it is fetched from; every address that leads on from there is `https` too.
+    #[garde(pattern(r"^https://[!-~]+$"), length(max = 1024))]
+    pub url: String,
+    /// What its SHA-256 has to be, in small letters. Without it the entry is `unpinned`.
+    #[garde(pattern(r"^[0-9a-f]{64}$"))]
+    pub sha256: Option<String>,
+    /// The day on which that was computed from what was fetched there.
+    #[garde(pattern(r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"))]
+    pub read_on: Option<String>,
+    /// Where the file is put, or the folder that it is unpacked into, which has nothing else in it.
+    #[garde(custom(below_the_top))]
+    pub path: GuestPath,
+    /// How it is unpacked; without it, it stays as it is.
+    pub unpack: Option<Unpack>,
+    /// Folders that are taken off the front of each path inside a `tar`.
+    #[serde(default)]
+    #[garde(range(max = 8))]
+    pub strip: u8,
+    /// Permission bits of a file that is not unpacked; `0644` unless said.
+    pub mode: Option<FileMode>,
+}
+
+/// How a file that was fetched is unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unpack {
+    /// By `tar`, which sees by itself how it is compressed.
+    Tar,
+    /// By `unzip`.
+    Zip,
+}
+
+impl DownloadStep {
+    /// Permission bits of a file that is not unpacked.
+    #[must_use]
+    pub fn file_mode(&self) -> FileMode {
+        self.mode.unwrap_or(FileMode::READABLE)
+    }
+}
+
 fn refuse(when: bool, reason: &str) -> garde::Result {
     if when {
         return Err(garde::Error::new(reason));

@@ -48,11 +48,13 @@ pub enum Code {
     Twice,
     /// A field that will be, and that nothing acts on so far.
     NotYet,
+    /// A download is held against nothing, and the entry does not say so.
+    Unpinned,
 }
 
 impl Code {
     /// All codes, in the order in which they are explained.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Unreadable,
         Self::NotYaml,
         Self::Format,
@@ -73,6 +75,7 @@ impl Code {
         Self::WrongFolder,
         Self::Twice,
         Self::NotYet,
+        Self::Unpinned,
     ];
 
     /// The word that is shown.
@@ -99,6 +102,7 @@ impl Code {
             Self::WrongFolder => "wrong_folder",
             Self::Twice => "twice",
             Self::NotYet => "not_yet",
+            Self::Unpinned => "unpinned",
         }
     }
 
@@ -136,6 +140,9 @@ impl Code {
             Self::WrongFolder => "rename the folder or the id",
             Self::Twice => "take one of the entries out, or give it another id",
             Self::NotYet => "take it out; it would be passed over in silence",
+            Self::Unpinned => {
+                "fetch it, and write the SHA-256 of what came as `sha256` with the day as `read_on`; or say `unpinned: true` at the entry"
+            }
         }
     }
 }

@@ -260,9 +260,37 @@ const FORM: &[Case] = &[
         21,
     ),
     ("port: 8080\n", "ports: []\n", Code::BadValue, 14, 8),
+    (
+        "- service:",
+        "- download: { url: 'http://x.org/y', path: /opt/x }\n  - service:",
+        Code::BadValue,
+        46,
+        22,
+    ),
+    (
+        "- service:",
+        "- download: { url: 'https://x.org/y', sha256: 12ab, path: /opt/x }\n  - service:",
+        Code::BadValue,
+        46,
+        49,
+    ),
 ];
 
 const MEANING: &[Case] = &[
+    (
+        "- service:",
+        "- download: { url: 'https://x.org/y', path: /opt/x }\n  - service:",
+        Code::Unpinned,
+        46,
+        15,
+    ),
+    (
+        "category: test",
+        "category: test\nunpinned: true",
+        Code::Contradiction,
+        9,
+        11,
+    ),
     ("port: 8080\n", "", Code::MissingField, 2, 1),
     (
         "port: 8080\n",

@@ -141,6 +141,24 @@ pub(super) static NPM_PACKAGE: Rule = checked(
     "a package of npm and its version, such as express@4.19.2",
     |text| PinnedNpm::try_from(text.to_owned()).is_ok(),
 );
+pub(super) static DOWNLOAD_URL: Rule = rule(
+    "^https://[!-~]+$",
+    1,
+    1024,
+    "an address that begins with https://",
+);
+pub(super) static SHA256: Rule = rule(
+    "^[0-9a-f]{64}$",
+    64,
+    64,
+    "a SHA-256 of 64 digits 0 to 9 and a to f",
+);
+pub(super) static DATE: Rule = rule(
+    "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
+    10,
+    10,
+    "a day such as 2026-01-31",
+);
 pub(super) static LICENSE: Rule = rule(
     r"^\(?[A-Za-z0-9.+-]+\)?( (AND|OR|WITH) \(?[A-Za-z0-9.+-]+\)?)*$",
     1,

@@ -1,7 +1,8 @@
 //! What the steps of a recipe are made of.
 
 use super::rules::{
-    ACCOUNT, ARGUMENT, CONTENT, MODE, NPM_PACKAGE, PACKAGE, PATH, PYTHON, SUMMARY, UNIT,
+    ACCOUNT, ARGUMENT, CONTENT, DATE, DOWNLOAD_URL, MODE, NPM_PACKAGE, PACKAGE, PATH, PYTHON,
+    SHA256, SUMMARY, UNIT,
 };
 use super::{Object, Shape, needed, optional};
 
@@ -19,6 +20,7 @@ pub(in crate::catalog) static STEP: Object = Object {
         "unit",
         "venv",
         "npm",
+        "download",
     ],
     fields: &[
         optional(
@@ -66,6 +68,11 @@ pub(in crate::catalog) static STEP: Object = Object {
             "npm",
             "These packages of npm are in a folder; it takes npm.",
             Shape::Object(&NPM),
+        ),
+        optional(
+            "download",
+            "A file was fetched and is there, unpacked or as it is; it takes curl.",
+            Shape::Object(&DOWNLOAD),
         ),
     ],
 };
@@ -156,6 +163,49 @@ pub(in crate::catalog) static NPM: Object = Object {
             "packages",
             "What is in it.",
             Shape::Texts(&NPM_PACKAGE, 1, 64),
+        ),
+    ],
+};
+
+pub(in crate::catalog) static DOWNLOAD: Object = Object {
+    name: "Download",
+    about: "A file that is fetched, and held against its SHA-256.",
+    one_of: &[],
+    fields: &[
+        needed(
+            "url",
+            "Where it is fetched from.",
+            Shape::Text(&DOWNLOAD_URL),
+        ),
+        optional(
+            "sha256",
+            "What its SHA-256 has to be; without it the entry is unpinned.",
+            Shape::Text(&SHA256),
+        ),
+        optional(
+            "read_on",
+            "The day on which that was computed from what was fetched there.",
+            Shape::Text(&DATE),
+        ),
+        needed(
+            "path",
+            "Where the file is put, or the folder that it is unpacked into.",
+            Shape::Text(&PATH),
+        ),
+        optional(
+            "unpack",
+            "How it is unpacked; it stays as it is unless said.",
+            Shape::Word(&["tar", "zip"]),
+        ),
+        optional(
+            "strip",
+            "Folders that are taken off the front of each path inside a tar; 0 unless said.",
+            Shape::Integer(0, 8),
+        ),
+        optional(
+            "mode",
+            "Permission bits of a file that is not unpacked; 0644 unless said.",
+            Shape::Text(&MODE),
         ),
     ],
 };

@@ -14,7 +14,7 @@ use proximity_domain::site::{CertificateFiles, NameWish, Site};
 use proximity_store::records::HostRecord;
 
 use crate::catalog::Catalog;
-use crate::commands::create_app::root_keys;
+use crate::commands::create_app::{refuse_unpinned, root_keys};
 use crate::error::EngineError;
 
 /// What is wanted of each app.
@@ -93,6 +93,9 @@ impl Wishes<'_> {
             self.refuse(name, "catalog_id", why);
             return None;
         };
+        if let Err(refusal) = refuse_unpinned(entry, spec.allow_unpinned) {
+            self.refuse(name, "allow_unpinned", refusal.to_string());
+        }
         let host = self.host(name, spec.host.as_ref());
         self.node(name, host, spec.node.as_ref());
         let resources = create::resources(&entry.id, &entry.needs, asked(spec));

@@ -176,6 +176,7 @@ fn app(name: &str, needs: &[&str]) -> Manifest {
             host_name: None,
             certificate: None,
             apart_from: None,
+            allow_unpinned: false,
             power: None,
             policy: Policy::Warn,
             ignore: Ignored::default(),

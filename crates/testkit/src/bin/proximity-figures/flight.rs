@@ -43,6 +43,7 @@ pub(crate) fn body(hostname: &str) -> CreateApp {
             disk: Some(1),
         },
         environment,
+        allow_unpinned: false,
         host: Some("lab".to_owned()),
         node: None,
         network: None,

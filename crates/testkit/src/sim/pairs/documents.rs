@@ -81,6 +81,7 @@ fn plain(resources: ResourceWish) -> AppSpec {
         host_name: None,
         certificate: None,
         apart_from: None,
+        allow_unpinned: false,
         power: None,
         policy: Policy::Warn,
         ignore: Ignored::default(),

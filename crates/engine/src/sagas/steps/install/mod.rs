@@ -64,7 +64,8 @@ fn started_anew(step: &Step) -> Step {
         | Step::User(_)
         | Step::Directory(_)
         | Step::Venv(_)
-        | Step::Npm(_) => step.clone(),
+        | Step::Npm(_)
+        | Step::Download(_) => step.clone(),
     }
 }
 

@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::super::guest_output::Told;
 use super::super::guest_session::{Command, GuestSession, command_failed};
-use crate::catalog::{Account, PackageName, ResolvedFile, RunStep, Step, UnitState, UnitStep};
+use crate::catalog::{
+    Account, DownloadStep, PackageName, ResolvedFile, RunStep, Step, UnitState, UnitStep, Unpack,
+};
 use crate::mask::Masker;
 use crate::saga::{StepError, StepResult};
 
@@ -114,6 +116,60 @@ npm install --prefix "$folder" --save-exact --no-audit --no-fund --no-update-not
 npm ls --prefix "$folder" --depth=0 --parseable --long
 "#;
 
+/// What is fetched: its address, where it goes, its SHA-256 (or `-`), how it is unpacked, folders that are taken off, mode. What was put
+/// there by the same words before is left alone; the note beside it says by which. What is not as it has to be takes no place.
+const DOWNLOAD: &str = r#"
+umask 022
+url=$1
+path=$2
+sum=$3
+how=$4
+strip=$5
+mode=$6
+note="$path.proximity-from"
+new="$path.proximity-unfinished"
+if [ -h "$path" ]; then
+  echo "$path is a link" >&2
+  exit 1
+fi
+if [ -e "$path" ] && [ -f "$note" ]; then
+  read -r was words < "$note"
+  if [ "$words" = "$url $how $strip $mode" ] && { [ "$sum" = - ] || [ "$was" = "$sum" ]; }; then
+    echo "$was"
+    exit 0
+  fi
+fi
+rm -rf -- "$new" "$new.d" "$note" || exit
+mkdir -p -- "${path%/*}" || exit
+if ! curl --fail --silent --show-error --location --proto =https --proto-redir =https --connect-timeout 30 --max-time 1800 --max-filesize 4294967296 --output "$new" --url "$url" >&2; then
+  rm -f -- "$new"
+  exit 1
+fi
+was=$(sha256sum < "$new") || exit
+was=${was%% *}
+if [ "$sum" != - ] && [ "$was" != "$sum" ]; then
+  rm -f -- "$new"
+  echo "the SHA-256 of what came is $was" >&2
+  exit 65
+fi
+if [ "$how" = file ]; then
+  chmod -- "$mode" "$new" && rm -rf -- "$path" && mv -f -T -- "$new" "$path" || exit
+else
+  mkdir -- "$new.d" || exit
+  case "$how" in
+    tar) tar --extract --no-same-owner --file="$new" --directory="$new.d" --strip-components="$strip" >&2 || exit ;;
+    zip) unzip -q "$new" -d "$new.d" >&2 || exit ;;
+  esac
+  rm -rf -- "$path" && mv -f -T -- "$new.d" "$path" && rm -f -- "$new" || exit
+fi
+printf '%s\n' "$was $url $how $strip $mode" > "$note" && echo "$was"
+"#;
+
+/// How [`DOWNLOAD`] ends where what came is something else.
+const IS_ANOTHER: i32 = 65;
+/// What stands in the place of a SHA-256 that is not known.
+const ANY_SUM: &str = "-";
+
 /// A line for the app's log.
 pub(super) fn describe(step: &Step) -> String {
     match step {
@@ -126,6 +182,7 @@ pub(super) fn describe(step: &Step) -> String {
         Step::Directory(directory) => format!("Making {}", directory.path.as_str()),
         Step::Venv(venv) => format!("Installing {}", words(&venv.packages).join(", ")),
         Step::Npm(npm) => format!("Installing {}", words(&npm.packages).join(", ")),
+        Step::Download(download) => format!("Fetching {}", download.url),
     }
 }
 
@@ -152,7 +209,8 @@ pub(super) async fn is_done(session: &GuestSession<'_>, step: &Step) -> StepResu
         | Step::User(_)
         | Step::Directory(_)
         | Step::Venv(_)
-        | Step::Npm(_) => Ok(false),
+        | Step::Npm(_)
+        | Step::Download(_) => Ok(false),
     }
 }
 
@@ -184,7 +242,27 @@ pub(super) fn command(step: &Step) -> Command {
             let arguments = [&[npm.path.as_str()], packages.as_slice()].concat();
             script("installing packages of npm", NPM, "npm", &arguments)
         }
+        Step::Download(download) => fetch(download),
     }
+}
+
+fn fetch(download: &DownloadStep) -> Command {
+    let how = match download.unpack {
+        None => "file",
+        Some(Unpack::Tar) => "tar",
+        Some(Unpack::Zip) => "zip",
+    };
+    let strip = download.strip.to_string();
+    let mode = download.file_mode().to_string();
+    let arguments = [
+        download.url.as_str(),
+        download.path.as_str(),
+        download.sha256.as_deref().unwrap_or(ANY_SUM),
+        how,
+        strip.as_str(),
+        mode.as_str(),
+    ];
+    script("fetching a file", DOWNLOAD, "download", &arguments)
 }
 
 fn owner_of(owner: &Account, group: &Account) -> String {
@@ -238,6 +316,11 @@ pub(super) fn judge(
     output: &ExecOutput,
     masker: &Masker,
 ) -> StepResult<()> {
+    if let Step::Download(download) = step
+        && output.exit_code == IS_ANOTHER
+    {
+        return Err(StepError::Failed(another(download)));
+    }
     if output.exit_code != 0 {
         return Err(command_failed(doing, output, masker));
     }
@@ -271,8 +354,32 @@ pub(super) fn judge(
             let there: BTreeSet<&str> = text.lines().flat_map(|line| line.split(':')).collect();
             judge_packages(&words(&npm.packages), |package| there.contains(package))
         }
+        Step::Download(download) => judge_download(download, output),
         Step::File(_) | Step::Absent(_) | Step::Service(_) | Step::Run(_) => Ok(()),
     }
+}
+
+/// Whether what is there has the SHA-256 that it has to have, or any where none is known.
+fn judge_download(download: &DownloadStep, output: &ExecOutput) -> StepResult<()> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let seen = text.lines().last().unwrap_or_default();
+    let is_sum = seen.len() == 64 && seen.bytes().all(|sign| sign.is_ascii_hexdigit());
+    let is_wanted = download.sha256.as_deref().is_none_or(|sum| sum == seen);
+    if is_sum && is_wanted {
+        return Ok(());
+    }
+    Err(StepError::Failed(another(download)))
+}
+
+fn another(download: &DownloadStep) -> Failure {
+    Failure::new(
+        "download_differs",
+        format!(
+            "what {} gives has not the SHA-256 that the entry says",
+            download.url
+        ),
+        "do not use it; see what the project says of its release, and take an entry that names what is there now",
+    )
 }
 
 /// Whether a folder reads back with its mode and owner.

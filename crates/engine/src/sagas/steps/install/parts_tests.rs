@@ -7,11 +7,13 @@ use std::process::{Command as Process, Stdio};
 
 use proximity_pve::guest::ExecOutput;
 use secrecy::SecretString;
+use sha2::{Digest, Sha256};
 
 use super::super::guest_session::Command;
 use super::parts::{command, judge};
 use crate::catalog::{
-    DirectoryStep, FileContent, NpmStep, ResolvedFile, RunStep, Step, UserStep, VenvStep,
+    DirectoryStep, DownloadStep, FileContent, NpmStep, ResolvedFile, RunStep, Step, Unpack,
+    UserStep, VenvStep,
 };
 use crate::mask::Masker;
 
@@ -273,4 +275,107 @@ fn packages_of_npm_are_installed_into_a_folder() {
     }
     let failure = outcome_with(&step("ghost@1.0.0"), programs.path()).unwrap_err();
     assert!(failure.contains("ghost@1.0.0 are not there"), "{failure}");
+}
+
+/// `curl` notes the address that it is asked for, and gives the file `gives` beside it.
+const CURL: &str = r#"#!/bin/sh
+here=$(dirname "$0")
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --output) shift; output=$1 ;;
+    --url) shift; echo "$1" >> "$here/asked" ;;
+  esac
+  shift
+done
+[ -f "$here/gives" ] || exit 22
+cp "$here/gives" "$output"
+"#;
+
+fn download(path: &Path, sha256: Option<&str>, unpack: Option<Unpack>) -> Step {
+    Step::Download(Box::new(DownloadStep {
+        url: "https://example.org/tool".to_owned(),
+        sha256: sha256.map(str::to_owned),
+        read_on: None,
+        path: path.to_str().unwrap().to_owned().try_into().unwrap(),
+        unpack,
+        strip: u8::from(unpack.is_some()),
+        mode: unpack.is_none().then(|| "0755".to_owned().try_into().unwrap()),
+    }))
+}
+
+/// How often something was fetched.
+fn asked(programs: &Path) -> usize {
+    let asked = std::fs::read_to_string(programs.join("asked")).unwrap_or_default();
+    asked.lines().count()
+}
+
+#[test]
+fn what_is_fetched_is_held_against_its_sum_and_fetched_once() {
+    let programs = program("curl", CURL);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app/tool");
+    std::fs::write(programs.path().join("gives"), "tool\n").unwrap();
+    let sum = hex::encode(Sha256::digest(b"tool\n"));
+    for _ in 0..2 {
+        let step = download(&path, Some(&sum), None);
+        outcome_with(&step, programs.path()).unwrap();
+    }
+    assert_eq!(asked(programs.path()), 1);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "tool\n");
+    assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o755);
+    // Another sum is another file: what came is not it, and takes no place.
+    let step = download(&path, Some(&"0".repeat(64)), None);
+    let failure = outcome_with(&step, programs.path()).unwrap_err();
+    assert!(failure.contains("download_differs"), "{failure}");
+    assert_eq!(asked(programs.path()), 2);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "tool\n");
+    // Nothing is left of it either.
+    let names = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+    assert_eq!(names, 1);
+}
+
+#[test]
+fn what_is_held_against_nothing_is_fetched_once_as_well_and_a_link_is_refused() {
+    let programs = program("curl", CURL);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tool");
+    let failure = outcome_with(&download(&path, None, None), programs.path());
+    assert!(failure.unwrap_err().contains("fetching a file"));
+    std::fs::write(programs.path().join("gives"), "tool\n").unwrap();
+    for _ in 0..2 {
+        outcome_with(&download(&path, None, None), programs.path()).unwrap();
+    }
+    assert_eq!(asked(programs.path()), 2);
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let failure = outcome_with(&download(&link, None, None), programs.path());
+    assert!(failure.unwrap_err().contains("is a link"));
+}
+
+#[test]
+fn what_is_unpacked_takes_the_place_of_what_was_there() {
+    let programs = program("curl", CURL);
+    let folder = tempfile::tempdir().unwrap();
+    let top = folder.path().join("tool-1.0");
+    std::fs::create_dir(&top).unwrap();
+    std::fs::write(top.join("new"), "new").unwrap();
+    let packed = Process::new("tar")
+        .arg("-cf")
+        .arg(programs.path().join("gives"))
+        .arg("-C")
+        .arg(folder.path())
+        .arg("tool-1.0")
+        .status()
+        .unwrap();
+    assert!(packed.success());
+    let path = folder.path().join("tool");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("old"), "old").unwrap();
+    let step = download(&path, None, Some(Unpack::Tar));
+    for _ in 0..2 {
+        outcome_with(&step, programs.path()).unwrap();
+    }
+    assert_eq!(asked(programs.path()), 1);
+    assert_eq!(std::fs::read_to_string(path.join("new")).unwrap(), "new");
+    assert!(!path.join("old").exists());
 }

@@ -70,6 +70,7 @@ fn beacon(hostname: String) -> CreateApp {
         hostname,
         config: proximity_api::apps::ResourceConfig::default(),
         environment: serde_json::Map::new(),
+        allow_unpinned: false,
         host: None,
         node: None,
         network: None,
