@@ -24,6 +24,7 @@ mod injection;
 mod lab;
 mod lanes;
 mod least_privilege;
+mod malformed_entries;
 mod mutants;
 mod node_helper;
 mod node_loss;
@@ -101,6 +102,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     node_helper::FIGURE,
     injection::FIGURE,
     hostile_inputs::FIGURE,
+    malformed_entries::FIGURE,
     mutants::DESTRUCTION,
     mutants::OBSERVED,
     simulation::FIGURE,

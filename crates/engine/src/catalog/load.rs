@@ -318,6 +318,36 @@ pub fn lint_entries(paths: &[PathBuf]) -> Linted {
     linted
 }
 
+/// All that is wrong with the text of one entry, which is called `file`; with `shipped` by the rules for those that are part of the program.
+/// Nothing is read, and the name of a folder is not known.
+#[must_use]
+pub fn lint_text(file: &str, text: &str, shipped: bool) -> Vec<EntryProblem> {
+    let origin = match shipped {
+        true => Origin::Shipped,
+        false => Origin::Extra,
+    };
+    if let Some(reason) = unfit(text) {
+        return vec![EntryProblem::of_file(file, Code::Unreadable, &reason)];
+    }
+    match checked(file, text, origin) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems,
+    }
+}
+
+/// The entry, or all that is wrong with its text.
+fn checked(file: &str, text: &str, origin: Origin) -> Result<CatalogEntry, Vec<EntryProblem>> {
+    let problems = lint::lint(file, text, origin);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    // The loader has the last word.
+    parse::entry(file, text, origin).map_err(|error| {
+        let problem = EntryProblem::of_file(file, Code::BadValue, &error.to_string());
+        vec![problem]
+    })
+}
+
 fn as_problem(path: &Path, error: &CatalogError) -> EntryProblem {
     let file = path.display().to_string();
     let message = match error {
@@ -358,17 +388,9 @@ fn lint_file(path: &Path, ids: &mut BTreeMap<CatalogId, String>, linted: &mut Li
             return linted.problems.push(as_problem(path, &error));
         }
     };
-    let problems = lint::lint(&file, &text, Origin::Extra);
-    if !problems.is_empty() {
-        return linted.problems.extend(problems);
-    }
-    let entry = match parse::entry(&file, &text, Origin::Extra) {
+    let entry = match checked(&file, &text, Origin::Extra) {
         Ok(entry) => entry,
-        // The loader has the last word.
-        Err(error) => {
-            let problem = EntryProblem::of_file(&file, Code::BadValue, &error.to_string());
-            return linted.problems.push(problem);
-        }
+        Err(problems) => return linted.problems.extend(problems),
     };
     let tell = |code, message: String| lint::at(&file, &text, "id", code, &message);
     if let Some(folder) = folder_of(path).filter(|folder| *folder != entry.id.as_str()) {
@@ -409,17 +431,23 @@ fn read_entry(place: &Path, path: &Path) -> Result<Found, CatalogError> {
 
 fn read_bounded(path: &Path) -> Result<String, String> {
     let mut text = String::new();
-    let read = File::open(path)
+    File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
         .map_err(|error| error.to_string())?;
-    if read as u64 > MAX_FILE_BYTES {
-        return Err(format!("it is larger than {MAX_FILE_BYTES} bytes"));
+    match unfit(&text) {
+        Some(reason) => Err(reason),
+        None => Ok(text),
+    }
+}
+
+/// Why a text is none of an entry, whatever it says.
+fn unfit(text: &str) -> Option<String> {
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Some(format!("it is larger than {MAX_FILE_BYTES} bytes"));
     }
     // An app keeps the text of its entry, and databases take every text but one with a NUL.
-    if text.contains('\0') {
-        return Err("it is no text: it has a NUL".to_owned());
-    }
-    Ok(text)
+    text.contains('\0')
+        .then(|| "it is no text: it has a NUL".to_owned())
 }
 
 fn unreadable(path: &Path, reason: &str) -> CatalogError {

@@ -41,14 +41,14 @@ pub use format::{
     VenvStep,
 };
 pub use lint::{Code, EntryProblem};
-pub use load::{Catalog, Linted, lint_entries};
+pub use load::{Catalog, Linted, lint_entries, lint_text};
 pub(crate) use load::{FILE_NAME, MAX_ENTRIES, MAX_FILE_BYTES, kept, look_of};
 pub(crate) use made::root_password;
 pub(crate) use offered::place_in;
 pub use offered::{
     CatalogPlaces, CatalogProblem, CatalogStats, EntryOrigin, Offered, TakenEntries, revision_of,
 };
-pub(crate) use parse::tree;
+pub use parse::tree;
 pub use recipe::{
     Check, FileContent, HealthCheck, ResolvedFile, ResolvedRecipe, ResolvedSetting, Step,
 };

@@ -60,7 +60,8 @@ pub(super) fn unchecked(text: &str) -> Result<EntryFile, (Option<(u64, u64)>, St
 }
 
 /// The text as a tree of values, to be compared field by field; `None` if it is no YAML.
-pub(crate) fn tree(text: &str) -> Option<serde_json::Value> {
+#[must_use]
+pub fn tree(text: &str) -> Option<serde_json::Value> {
     serde_saphyr::from_str_with_options(text, options()).ok()
 }
 

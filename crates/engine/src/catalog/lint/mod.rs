@@ -132,9 +132,9 @@ fn wrong_format(root: &Node) -> Option<Found> {
     let message = match format {
         FORMAT => return None,
         newer if newer > FORMAT => {
-            format!("the file has format {newer}, this version knows up to {FORMAT}")
+            format!("`format` is {newer}, and this version knows up to {FORMAT}")
         }
-        older => format!("there never was a format {older}"),
+        older => format!("`format` is {older}: there never was such a one"),
     };
     Some(found(field.place, Code::Format, message))
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle};
 
+use super::form::quoted;
+
 /// Maps and lists inside of each other.
 const MOST_DEPTH: usize = 32;
 /// Values of a file; an alias counts as what it stands for.
@@ -122,13 +124,29 @@ impl Node {
     }
 }
 
-/// Reads the first document of a text.
+/// Reads the first document of a text. What keeps it from being read is told with the name of the field that was read last.
 pub(super) fn read(text: &str) -> Result<Tree, Fault> {
+    let mut building = Building::default();
+    match events(text, &mut building) {
+        Ok(()) => Ok(Tree {
+            root: building.root,
+            repeated: building.repeated,
+        }),
+        Err(fault) => Err(Fault {
+            message: match &building.last {
+                Some(name) => format!("behind {}: {}", quoted(name), fault.message),
+                None => fault.message,
+            },
+            place: fault.place,
+        }),
+    }
+}
+
+fn events(text: &str, building: &mut Building) -> Result<(), Fault> {
     let options = serde_saphyr::granit_parser::options! {
         flow_nesting_limit: MOST_DEPTH,
         block_nesting_limit: MOST_DEPTH,
     };
-    let mut building = Building::default();
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|error| Fault {
             place: Place::of(error.marker()),
@@ -152,10 +170,7 @@ pub(super) fn read(text: &str) -> Result<Tree, Fault> {
             _ => {}
         }
     }
-    Ok(Tree {
-        root: building.root,
-        repeated: building.repeated,
-    })
+    Ok(())
 }
 
 enum Inside {
@@ -179,6 +194,8 @@ struct Building {
     nodes: usize,
     root: Option<Arc<Node>>,
     repeated: Vec<(String, Place)>,
+    /// The name of the field that was read last.
+    last: Option<String>,
 }
 
 impl Building {
@@ -211,6 +228,7 @@ impl Building {
         }) = self.open.last_mut()
         {
             *name = Some((text.to_owned(), place));
+            self.last = Some(text.to_owned());
             return Ok(());
         }
         self.put(node);
@@ -350,5 +368,7 @@ mod tests {
         for text in [bomb, "[".repeat(10_000), "a: [1\n".to_owned()] {
             assert!(read(&text).is_err());
         }
+        let fault = read("name: a\nother: [1\n").unwrap_err();
+        assert!(fault.message.starts_with("behind `other`: "), "{fault:?}");
     }
 }

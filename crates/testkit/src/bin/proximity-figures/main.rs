@@ -7,6 +7,7 @@ mod deploys;
 mod disk;
 mod doctrine;
 mod draw;
+mod entries;
 mod flight;
 mod least;
 mod no_gateway;
@@ -76,6 +77,8 @@ enum Command {
     Doctrine(doctrine::Command),
     /// R31: an audit and a log of events that are tampered with, what was sent beside the audit, and how fast both are verified.
     Audit(audit::Args),
+    /// malformed-entries: entries of the catalog that are spoilt, and what is told of each.
+    Entries(entries::Args),
     /// R18: a server whose disk is full or broken.
     #[command(subcommand)]
     Disk(disk::Command),
@@ -85,6 +88,7 @@ fn main() -> Result<(), anyhow::Error> {
     match Cli::parse().command {
         Command::Ports(command) => ports::run(command),
         Command::Disk(command) => disk::run(command),
+        Command::Entries(args) => entries::run(&args),
         Command::PowerCut(command) => power_cut::run(command),
         Command::Sse(args) => sse::run(args),
         Command::Restart(args) => with_tls(restart::run(args)),
