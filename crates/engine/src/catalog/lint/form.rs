@@ -1,6 +1,7 @@
 //! Holds a file against the table of what entries are made of, and tells everything that is not as it has to be.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use proximity_manifest::nearest;
 use regex::Regex;
@@ -245,9 +246,18 @@ fn follows(text: &str, rule: &Rule) -> bool {
         // An expression of ours that is none is found by a test, not told to people.
         None => {
             rule.pattern.is_empty()
-                || Regex::new(rule.pattern).is_ok_and(|rule| rule.is_match(text))
+                || expression(rule.pattern).is_some_and(|rule| rule.is_match(text))
         }
     }
+}
+
+/// An expression of the table, which is made once.
+fn expression(pattern: &'static str) -> Option<Regex> {
+    static MADE: LazyLock<Mutex<BTreeMap<&'static str, Option<Regex>>>> =
+        LazyLock::new(Mutex::default);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let expression = made.entry(pattern);
+    expression.or_insert_with(|| Regex::new(pattern).ok()).clone()
 }
 
 fn word(node: &Node, words: &'static [&'static str], path: &str, found: &mut Vec<Found>) {
