@@ -12,9 +12,7 @@ mod steps;
 
 pub(super) use about::ReleasesFile;
 pub use about::{Port, PortProtocol, Releases};
-pub use steps::{
-    DirectoryStep, DownloadStep, NpmStep, UnitFileStep, Unpack, UserStep, VenvStep,
-};
+pub use steps::{DirectoryStep, DownloadStep, NpmStep, UnitFileStep, Unpack, UserStep, VenvStep};
 
 /// The newest format this version reads.
 pub(super) const FORMAT: u64 = 1;

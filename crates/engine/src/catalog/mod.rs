@@ -18,6 +18,7 @@ mod entry;
 mod error;
 mod escape;
 mod format;
+mod import;
 mod lint;
 mod load;
 mod made;
@@ -40,6 +41,7 @@ pub use format::{
     PortProtocol, Protocol, Releases, RunStep, UnitFileStep, UnitState, UnitStep, Unpack, UserStep,
     VenvStep,
 };
+pub use import::{ImportCode, ImportFate, ImportNote, Imported, import};
 pub use lint::{Code, EntryProblem};
 pub use load::{Catalog, Linted, lint_entries, lint_text};
 pub(crate) use load::{FILE_NAME, MAX_ENTRIES, MAX_FILE_BYTES, kept, look_of};

@@ -6,9 +6,7 @@ use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
-use super::steps::{
-    ABSENT, DIRECTORY, DOWNLOAD, FILE, NPM, RUN, UNIT_FILE, UNIT_STATE, USER, VENV,
-};
+use super::steps::{ABSENT, DIRECTORY, DOWNLOAD, FILE, NPM, RUN, UNIT_FILE, UNIT_STATE, USER, VENV};
 use super::*;
 use crate::catalog::format;
 use crate::catalog::format::UnitStep;

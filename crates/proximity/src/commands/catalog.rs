@@ -10,7 +10,7 @@ use proximity_api::error::ExitCode;
 use proximity_engine::catalog::{EntryProblem, lint_entries, schema};
 use serde::Serialize;
 
-use super::catalog_sources;
+use super::{catalog_import, catalog_sources};
 use super::validate::counted;
 use crate::cli::{CatalogArgs, CatalogCommand};
 use crate::context::Context;
@@ -43,6 +43,9 @@ pub(crate) async fn run(context: &Context, args: CatalogArgs) -> Result<(), Fail
         }
         Some(CatalogCommand::Lint { paths }) => lint(context, &paths),
         // Its `Display` with `#` is the one for people.
+        Some(CatalogCommand::Import { path, to }) => {
+            catalog_import::run(context, &path, to.as_deref())
+        }
         Some(CatalogCommand::Schema) => context.output.line(&format!("{:#}", schema())),
     }
 }

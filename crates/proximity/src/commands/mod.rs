@@ -8,6 +8,7 @@ mod apps;
 mod archive;
 mod audit;
 mod catalog;
+mod catalog_import;
 mod catalog_sources;
 mod completion;
 mod config;
