@@ -1,7 +1,7 @@
 //! What of an app can be carried. Everything that speaks against it is told, also where one thing would do.
 
 use super::carriers::{Carrier, carrier_of, shipped_as, software_of};
-use super::read::{App, Service};
+use super::read::{App, Container};
 use super::{ImportCode, ImportNote, note};
 
 /// The socket by which a container commands the Docker of its machine.
@@ -13,13 +13,13 @@ const SECRET_WORDS: [&str; 8] = [
 
 /// How its software is installed, as far as somebody has written that. What refuses it is among the notes.
 pub(super) fn carrier(app: &App, notes: &mut Vec<ImportNote>) -> Option<&'static Carrier> {
-    for (name, service) in &app.services {
+    for (name, service) in &app.containers {
         let at = format!("docker_compose.services.{}", short(name));
         look(service, &at, notes);
         peers(app, name, service, &at, notes);
     }
-    if app.services.len() > 1 {
-        let names: Vec<String> = app.services.keys().map(|name| short(name)).collect();
+    if app.containers.len() > 1 {
+        let names: Vec<String> = app.containers.keys().map(|name| short(name)).collect();
         let message = format!("it is made of {}: {}", names.len(), names.join(", "));
         notes.push(note(
             ImportCode::SeveralServices,
@@ -36,7 +36,7 @@ pub(super) fn carrier(app: &App, notes: &mut Vec<ImportNote>) -> Option<&'static
         return None;
     }
     let carrier = carrier_of(&service.image);
-    if carrier.is_none() && app.services.len() == 1 {
+    if carrier.is_none() && app.containers.len() == 1 {
         let message = match service.image.is_empty() {
             true => "it names no image".to_owned(),
             false => {
@@ -46,15 +46,16 @@ pub(super) fn carrier(app: &App, notes: &mut Vec<ImportNote>) -> Option<&'static
         };
         notes.push(note(ImportCode::NoRecipe, &at, message));
     }
-    carrier.filter(|_| app.services.len() == 1)
+    carrier.filter(|_| app.containers.len() == 1)
 }
 
 /// The container that the app is about: that of its name, else the first one.
-fn main_of(app: &App) -> Option<(&String, &Service)> {
+fn main_of(app: &App) -> Option<(&String, &Container)> {
     let id = app.id.as_str();
-    let mut all = app.services.iter();
-    let main = all.find(|(name, service)| name.as_str() == id || software_of(&service.image) == id);
-    main.or_else(|| app.services.iter().next())
+    let named = app.containers.iter().find(|(name, service)| {
+        name.as_str() == id || software_of(&service.image) == id
+    });
+    named.or_else(|| app.containers.iter().next())
 }
 
 /// A name of theirs, within bounds.
@@ -62,7 +63,7 @@ fn short(name: &str) -> String {
     name.chars().take(60).collect()
 }
 
-fn look(service: &Service, at: &str, notes: &mut Vec<ImportNote>) {
+fn look(service: &Container, at: &str, notes: &mut Vec<ImportNote>) {
     if service.volumes.iter().any(|volume| volume.contains(SOCKET)) {
         let message = "it commands the Docker of its machine, which no container here does";
         notes.push(note(
@@ -113,11 +114,11 @@ fn is_loose(image: &str) -> bool {
 }
 
 /// Whether one that shares the network of its machine asks for another one by its name, which nothing resolves there.
-fn peers(app: &App, own: &str, service: &Service, at: &str, notes: &mut Vec<ImportNote>) {
+fn peers(app: &App, own: &str, service: &Container, at: &str, notes: &mut Vec<ImportNote>) {
     if service.network_mode.as_deref() != Some("host") {
         return;
     }
-    for other in app.services.keys().filter(|name| *name != own) {
+    for other in app.containers.keys().filter(|name| *name != own) {
         let asked = service.environment.iter();
         for (name, _) in asked.filter(|(_, value)| names_host(value, other)) {
             let message = format!(

@@ -24,12 +24,12 @@ pub(super) struct App {
     pub(super) min_memory_mib: Option<u64>,
     pub(super) min_cores: Option<u64>,
     pub(super) min_disk_gib: Option<u64>,
-    pub(super) services: BTreeMap<String, Service>,
+    pub(super) containers: BTreeMap<String, Container>,
 }
 
 /// One container of it.
 #[derive(Debug, Default)]
-pub(super) struct Service {
+pub(super) struct Container {
     pub(super) image: String,
     /// Names and values; a value is looked at and never told.
     pub(super) environment: Vec<(String, String)>,
@@ -59,7 +59,7 @@ const FIELDS: [&str; 16] = [
     "author",
     "website",
 ];
-const OF_SERVICE: [&str; 8] = [
+const OF_CONTAINER: [&str; 8] = [
     "image",
     "environment",
     "restart",
@@ -96,7 +96,7 @@ pub(super) fn app(value: &Value, notes: &mut Vec<ImportNote>) -> Option<App> {
     reader.unknown(fields, "", &FIELDS);
     let id = reader.id(fields);
     let name = reader.text(fields, "", "name");
-    let services = reader.services(fields);
+    let containers = reader.containers(fields);
     let description = reader.text(fields, "", "description");
     let name = match (name, &id) {
         (None, Some(id)) => Some(id.to_string()),
@@ -114,9 +114,9 @@ pub(super) fn app(value: &Value, notes: &mut Vec<ImportNote>) -> Option<App> {
         min_memory_mib: reader.number(fields, "min_memory"),
         min_cores: reader.number(fields, "min_cpu"),
         min_disk_gib: reader.number(fields, "min_disk"),
-        services,
+        containers,
     };
-    if app.services.is_empty() {
+    if app.containers.is_empty() {
         let at = "docker_compose.services";
         reader.tell(ImportCode::MissingField, at, "there is no container in it");
     }
@@ -246,7 +246,7 @@ impl Reader<'_> {
         Some(id)
     }
 
-    fn services(&mut self, fields: &Map<String, Value>) -> BTreeMap<String, Service> {
+    fn containers(&mut self, fields: &Map<String, Value>) -> BTreeMap<String, Container> {
         let at = "docker_compose";
         let Some(compose) = fields.get(at).and_then(Value::as_object) else {
             self.tell(ImportCode::MissingField, at, "it is no map of containers");
@@ -265,13 +265,13 @@ impl Reader<'_> {
                 self.wrong(&at, "a map");
                 return None;
             };
-            Some((name.clone(), self.service(fields, &at)))
+            Some((name.clone(), self.container(fields, &at)))
         })
         .collect()
     }
 
-    fn service(&mut self, fields: &Map<String, Value>, at: &str) -> Service {
-        let known: Vec<&str> = OF_SERVICE.iter().chain(&ASKS).copied().collect();
+    fn container(&mut self, fields: &Map<String, Value>, at: &str) -> Container {
+        let known: Vec<&str> = OF_CONTAINER.iter().chain(&ASKS).copied().collect();
         self.unknown(fields, at, &known);
         let is_asked = |name: &&&str| match fields.get(**name) {
             None | Some(Value::Null | Value::Bool(false)) => false,
@@ -279,7 +279,7 @@ impl Reader<'_> {
         };
         let asks = ASKS.iter().filter(is_asked);
         let asks = asks.map(|name| (*name).to_owned()).collect();
-        Service {
+        Container {
             image: self.text(fields, at, "image").unwrap_or_default(),
             environment: self.environment(fields, at),
             network_mode: self.text(fields, at, "network_mode"),

@@ -2,7 +2,7 @@
 
 use super::carriers::{Carrier, PORT};
 use super::judge::{is_of_machine, is_secret};
-use super::read::{App, Service, slug};
+use super::read::{App, Container, slug};
 use super::{ImportCode, ImportNote, note};
 
 const MOST_NAME: usize = 64;
@@ -24,7 +24,7 @@ pub(super) fn entry(
     carrier: &Carrier,
     notes: &mut Vec<ImportNote>,
 ) -> String {
-    for (name, service) in &app.services {
+    for (name, service) in &app.containers {
         let at = format!("docker_compose.services.{name}");
         left_out(service, &at, carrier, notes);
     }
@@ -72,7 +72,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// What of a container the recipe does not do.
-fn left_out(service: &Service, at: &str, carrier: &Carrier, notes: &mut Vec<ImportNote>) {
+fn left_out(service: &Container, at: &str, carrier: &Carrier, notes: &mut Vec<ImportNote>) {
     for (name, value) in &service.environment {
         let shown: String = name.chars().take(60).collect();
         let at = format!("{at}.environment.{shown}");
@@ -117,7 +117,7 @@ fn left_out(service: &Service, at: &str, carrier: &Carrier, notes: &mut Vec<Impo
 fn port(app: &App, carrier: &Carrier, notes: &mut Vec<ImportNote>) -> u64 {
     let own = u64::from(carrier.port);
     let first = app.ports.first().copied();
-    let published = app.services.values().flat_map(|service| &service.ports);
+    let published = app.containers.values().flat_map(|service| &service.ports);
     let mut inside = published.filter_map(|port| inside(port));
     let Some(asked) = first.or_else(|| inside.next()) else {
         let message = format!("it names no port; here it listens on {own}");
