@@ -128,11 +128,10 @@ pub struct Conflict {
     pub differences: Vec<String>,
 }
 
-impl NativeGuest {
-    /// Doctrine section 2, `owns(guest)`.
-    #[must_use]
-    pub fn owns(&self, seen: &ObservedContainer) -> Ownership {
-        let id = &self.identity;
+impl ContainerIdentity {
+    /// Whether what was seen is the container on the cluster `host` that this was recorded for: every factor is compared.
+    pub(crate) fn owns(&self, host: HostId, seen: &ObservedContainer) -> Ownership {
+        let id = self;
         if seen.lock.as_deref() == Some("create")
             && seen.mark.is_none()
             && seen.place.vmid == id.vmid
@@ -141,7 +140,7 @@ impl NativeGuest {
             return Ownership::BeingCreated;
         }
         let mut differences = Vec::new();
-        if seen.place.host != self.place.host || seen.place.vmid != id.vmid {
+        if seen.place.host != host || seen.place.vmid != id.vmid {
             differences.push(format!(
                 "it has VMID {}, recorded {}",
                 seen.place.vmid, id.vmid
@@ -183,6 +182,14 @@ impl NativeGuest {
                 differences,
             })
         }
+    }
+}
+
+impl NativeGuest {
+    /// Doctrine section 2, `owns(guest)`.
+    #[must_use]
+    pub fn owns(&self, seen: &ObservedContainer) -> Ownership {
+        self.identity.owns(self.place.host, seen)
     }
 
     /// Neither the mark nor the MAC that were drawn for this guest is on `seen`, and another mark or MAC is: it is somebody

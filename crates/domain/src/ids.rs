@@ -71,6 +71,10 @@ uuid_id!(
     SourceId
 );
 uuid_id!(
+    /// One prepared template.
+    PreparedId
+);
+uuid_id!(
     /// One running process that works on operations; new at every start.
     HolderId
 );

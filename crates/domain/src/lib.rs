@@ -41,6 +41,7 @@ pub mod place;
 pub mod plan;
 pub mod ports;
 pub mod preflight;
+pub mod prepared;
 pub mod recorded;
 pub mod resource;
 pub mod restore;

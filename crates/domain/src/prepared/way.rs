@@ -1,0 +1,70 @@
+//! Which way a new container is made.
+
+use super::{BaseKey, Kept, Policy, Spot, Stage, age_ms};
+use crate::ids::PreparedId;
+use crate::time::Timestamp;
+
+/// What a container is wanted to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Where it comes.
+    pub spot: &'a Spot,
+    /// What a template has to be made of.
+    pub key: &'a BaseKey,
+    /// Size of its root file system, GiB.
+    pub disk_gib: u32,
+    /// Whether the storage can share what is the same, as the node itself says of the template.
+    pub links: bool,
+}
+
+/// How a container comes to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// A clone that shares the template's root file system.
+    Linked(PreparedId),
+    /// A whole copy of the template.
+    Whole(PreparedId),
+    /// From the OS template's archive, as without prepared templates.
+    FromArchive(WhyArchive),
+}
+
+/// Why no prepared template is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyArchive {
+    /// None are used at all.
+    Off,
+    /// There is none of this base here.
+    NotThere,
+    /// One is being made.
+    NotReady,
+    /// What it fetched is too old: an update may have come out since.
+    TooOld,
+    /// Its root file system is larger than the wanted one, and none is made smaller.
+    TooLarge,
+}
+
+/// Which way a container is made. It is never refused for the sake of a template: where none will do, there is the archive.
+#[must_use]
+pub fn way(stock: &[Kept], ask: &Ask<'_>, policy: &Policy, now: Timestamp) -> Way {
+    if !policy.on {
+        return Way::FromArchive(WhyArchive::Off);
+    }
+    let all = stock.iter().map(|kept| &kept.prepared);
+    let mut usable = all.filter(|one| one.stage != Stage::Leaving && one.spot == *ask.spot);
+    let Some(found) = usable.find(|one| one.base.key() == *ask.key) else {
+        return Way::FromArchive(WhyArchive::NotThere);
+    };
+    if found.stage != Stage::Ready {
+        return Way::FromArchive(WhyArchive::NotReady);
+    }
+    if age_ms(found.stage_at, now) >= policy.fresh_ms {
+        return Way::FromArchive(WhyArchive::TooOld);
+    }
+    if found.disk_gib > ask.disk_gib {
+        return Way::FromArchive(WhyArchive::TooLarge);
+    }
+    match ask.links {
+        true => Way::Linked(found.id),
+        false => Way::Whole(found.id),
+    }
+}
