@@ -253,7 +253,7 @@ impl Client {
     }
 }
 
-fn change_call(node: &NodeName, vmid: Vmid, digest: &ConfigDigest) -> Call {
+pub(super) fn change_call(node: &NodeName, vmid: Vmid, digest: &ConfigDigest) -> Call {
     Call::put(&["nodes", node.as_str(), "lxc", &segment(vmid), "config"]).with("digest", digest)
 }
 

@@ -71,7 +71,7 @@ impl NewNet {
         self.attached(&Network::default())
     }
 
-    fn attached(&self, network: &Network) -> PropertyString {
+    pub(super) fn attached(&self, network: &Network) -> PropertyString {
         let net = PropertyString::default()
             .with("name", &self.name)
             .with("bridge", &self.bridge)
@@ -116,10 +116,14 @@ fn with_some(
     }
 }
 
+/// As Proxmox VE takes them; `None` for those of the node.
+pub(super) fn name_servers(network: &Network) -> Option<String> {
+    let servers: Vec<String> = network.dns.iter().map(ToString::to_string).collect();
+    (!servers.is_empty()).then(|| servers.join(" "))
+}
+
 impl CreateLxc {
     fn call(&self, node: &NodeName) -> Call {
-        let servers: Vec<String> = self.network.dns.iter().map(ToString::to_string).collect();
-        let servers = (!servers.is_empty()).then(|| servers.join(" "));
         let password = self.root_password.as_ref();
         let keys = (!self.root_keys.is_empty()).then(|| self.root_keys.join("\n"));
         Call::post(&["nodes", node.as_str(), "lxc"])
@@ -131,7 +135,7 @@ impl CreateLxc {
             .with("swap", self.swap_mib)
             .with("cores", self.cores)
             .with("net0", self.net0.attached(&self.network))
-            .with_some("nameserver", servers)
+            .with_some("nameserver", name_servers(&self.network))
             .with_some("searchdomain", self.network.search.as_ref())
             .with_some("ssh-public-keys", keys)
             .with_some("password", password.map(SecretString::expose_secret))

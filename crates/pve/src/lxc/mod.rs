@@ -13,7 +13,7 @@ mod power;
 mod restore;
 mod status;
 
-pub use clone::{CloneLxc, CloneOf};
+pub use clone::{CloneLxc, CloneOf, CloneShape};
 pub use config::{ConfigDigest, LxcConfig, NotADigest, Rootfs};
 pub use create::{CreateLxc, NewNet};
 pub use disk::{Growth, VolumeKey};

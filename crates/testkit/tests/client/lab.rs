@@ -8,7 +8,7 @@ use proximity_domain::destroy::VerifiedContainer;
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest, ObservedContainer};
 use proximity_domain::ids::{AppId, Epoch, GuestId, HostId, InstallationId, OperationId, Vmid};
 use proximity_domain::mark::Mark;
-use proximity_domain::names::NodeName;
+use proximity_domain::names::{NodeName, Volid};
 use proximity_domain::time::Clock;
 use proximity_pve::lxc::{CreateLxc, NewNet};
 use proximity_pve::task::{TaskOutcome, TaskWatcher};
@@ -67,8 +67,8 @@ fn storage(id: &str, kind: &str, content: &[&str]) -> Storage {
     }
 }
 
-/// The nodes `pve1`, which is asked, and `pve2`, each with three storages: `local` for templates and containers, `snap`, which can take snapshots, and `nas`
-/// for backups.
+/// The nodes `pve1`, which is asked, and `pve2`, each with four storages: `local` for templates and containers, `snap`, which can take
+/// snapshots, `tank`, whose clones share with their template, and `nas` for backups.
 pub(crate) struct Lab {
     pub(crate) shell: RunningShell,
     pub(crate) node: NodeName,
@@ -81,6 +81,7 @@ impl Lab {
         let mut seed = seed(TOKEN, "unused", Access::Full, NodeRoom::default());
         let rootdir = ["rootdir", "images"];
         seed.storages.push(storage("snap", "btrfs", &rootdir));
+        seed.storages.push(storage("tank", "zfspool", &rootdir));
         seed.storages.push(storage("nas", "dir", &["backup"]));
         let second = NodeSeed {
             name: "pve2".to_owned(),
@@ -266,32 +267,29 @@ impl Hands {
         self.done(upid).await;
     }
 
-    /// The container, read and found to be ours now.
-    pub(crate) async fn verified(&self, n: u32) -> VerifiedContainer {
-        let read_started = RealClock.monotonic();
+    /// What the container with this number is, read now.
+    pub(crate) async fn observed(&self, n: u32) -> ObservedContainer {
         let config = self.read.lxc_config(&self.node, vmid(n)).await.unwrap();
-        let place = ContainerRef {
-            host: host(),
-            node: self.node.clone(),
-            vmid: vmid(n),
-        };
-        let rootfs_volid = config.rootfs.map(|rootfs| rootfs.volid);
-        let seen = ObservedContainer {
-            place: place.clone(),
+        ObservedContainer {
+            place: self.place(n),
             mark: config.description.as_deref().and_then(Mark::find),
             net0_mac: config.net0.and_then(|net0| net0.hwaddr),
-            rootfs_volid: rootfs_volid.clone(),
+            rootfs_volid: config.rootfs.map(|rootfs| rootfs.volid),
             lock: config.lock,
             protection: config.protection,
             digest: config.digest.unwrap().to_string(),
             ha_managed: false,
             replicated: false,
-        };
-        let guest = NativeGuest {
+        }
+    }
+
+    /// What is on record of the container that is made for this number.
+    pub(crate) fn guest(&self, n: u32, rootfs_volid: Option<Volid>) -> NativeGuest {
+        NativeGuest {
             id: GuestId(uuid(7)),
             app: AppId(uuid(2)),
             created_by: operation(),
-            place,
+            place: self.place(n),
             identity: ContainerIdentity {
                 vmid: vmid(n),
                 mark: mark(n),
@@ -299,8 +297,23 @@ impl Hands {
                 rootfs_volid,
             },
             learned: None,
-        };
+        }
+    }
+
+    /// The container, read and found to be ours now.
+    pub(crate) async fn verified(&self, n: u32) -> VerifiedContainer {
+        let read_started = RealClock.monotonic();
+        let seen = self.observed(n).await;
+        let guest = self.guest(n, seen.rootfs_volid.clone());
         guest.verify(&seen, read_started, Epoch(1)).unwrap()
+    }
+
+    fn place(&self, n: u32) -> ContainerRef {
+        ContainerRef {
+            host: host(),
+            node: self.node.clone(),
+            vmid: vmid(n),
+        }
     }
 }
 

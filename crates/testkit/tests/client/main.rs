@@ -5,4 +5,5 @@ mod backups;
 mod copies;
 mod lab;
 mod logins;
+mod prepared;
 mod second_factors;
