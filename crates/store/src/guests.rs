@@ -17,6 +17,7 @@ use crate::effects::{GuestChange, NewEvent};
 use crate::error::StoreError;
 use crate::journal::add_event;
 use crate::pages::by_vmid;
+use crate::prepared::{has_one, holds};
 use crate::row::{Columns, damaged, each, to_json};
 use crate::sql::{Row, Sql, Tx, query};
 use crate::store::{Reader, Store};
@@ -84,6 +85,7 @@ async fn insert(tx: &mut Tx, guest: &NativeGuest, now: Timestamp) -> Result<(), 
         let what = format!("guest {} has two VMIDs", guest.id);
         return Err(StoreError::IllegalTransition { what });
     }
+    refuse_templates(tx, guest.id, &guest.place).await?;
     let added = query(
         "INSERT INTO guests (id, class, app_id, created_by, host_id, node, vmid, mark, net0_mac, \
          rootfs_volid, recorded_at) VALUES ($1, 'native', $2, $3, $4, $5, $6, $7, $8, $9, $10) \
@@ -102,11 +104,28 @@ async fn insert(tx: &mut Tx, guest: &NativeGuest, now: Timestamp) -> Result<(), 
     .execute(tx)
     .await?;
     match added.rows_affected() {
-        0 => Err(StoreError::Exists {
-            what: "guest",
-            id: format!("{} (VMID {})", guest.id, guest.identity.vmid),
-        }),
+        0 => Err(held(guest.id, guest.identity.vmid)),
         _ => Ok(()),
+    }
+}
+
+/// Refuses a number that a prepared template has.
+async fn refuse_templates(
+    tx: &mut Tx,
+    guest: GuestId,
+    place: &ContainerRef,
+) -> Result<(), StoreError> {
+    match holds(tx, place.host, place.vmid).await? {
+        true => Err(held(guest, place.vmid)),
+        false => Ok(()),
+    }
+}
+
+/// The guest is on record, or its number is another one's.
+fn held(guest: GuestId, vmid: Vmid) -> StoreError {
+    StoreError::Exists {
+        what: "guest",
+        id: format!("{guest} (VMID {vmid})"),
     }
 }
 
@@ -209,6 +228,7 @@ pub(crate) async fn insert_adopted(
     guest: &AdoptedGuest,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    refuse_templates(tx, guest.id, &guest.place).await?;
     let added = query(
         "INSERT INTO guests (id, class, app_id, created_by, host_id, node, vmid, net0_mac, \
          rootfs_volid, recorded_at) VALUES ($1, 'adopted', $2, $3, $4, $5, $6, $7, $8, $9) \
@@ -226,10 +246,7 @@ pub(crate) async fn insert_adopted(
     .execute(tx)
     .await?;
     match added.rows_affected() {
-        0 => Err(StoreError::Exists {
-            what: "guest",
-            id: format!("{} (VMID {})", guest.id, guest.identity.vmid),
-        }),
+        0 => Err(held(guest.id, guest.identity.vmid)),
         _ => Ok(()),
     }
 }
@@ -422,7 +439,7 @@ pub(crate) const HELD: &str =
     "SELECT COUNT(*) AS held FROM guests WHERE host_id = $1 AND vmid = $2 AND gone_at IS NULL";
 
 impl Reader {
-    /// Whether a guest that is not gone holds this number on a cluster.
+    /// Whether a guest or a prepared template that is not gone holds this number on a cluster.
     ///
     /// # Errors
     /// The database's.
@@ -430,12 +447,10 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.is_held(host, vmid)));
         }
-        let row = query(HELD)
-            .bind(host.to_string())
-            .bind(i64::from(vmid.get()))
-            .fetch_one(self.named("is_held"))
-            .await?;
-        Ok(row.int("held")? > 0)
+        self.read(async |tx| {
+            Ok(has_one(tx, HELD, host, vmid).await? || holds(tx, host, vmid).await?)
+        })
+        .await
     }
 }
 

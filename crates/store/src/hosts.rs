@@ -115,8 +115,8 @@ impl Store {
     /// Removes a host's record. Resources that were observed there are in no list any more; house-keeping removes them.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::HostInUse`] while live apps, guests that are not gone or unfinished
-    /// operations refer to it.
+    /// [`StoreError::NotFound`]; [`StoreError::HostInUse`] while live apps, guests that are not gone, prepared templates or
+    /// unfinished operations refer to it.
     pub async fn remove_host(
         &self,
         id: HostId,
@@ -141,6 +141,10 @@ impl Store {
                 let label = host.label.to_string();
                 return Err(StoreError::HostInUse { label, apps });
             }
+            query("DELETE FROM prepared_bases WHERE host_id = $1")
+                .bind(id.to_string())
+                .execute(&mut *tx)
+                .await?;
             query("DELETE FROM hosts WHERE id = $1")
                 .bind(id.to_string())
                 .execute(&mut *tx)
@@ -329,7 +333,8 @@ pub(crate) async fn users(tx: &mut Tx, id: HostId) -> Result<usize, StoreError> 
          SELECT id FROM apps WHERE host_id = $1 AND archived_at IS NULL \
          UNION SELECT COALESCE(app_id, id) FROM guests WHERE host_id = $1 AND gone_at IS NULL \
          UNION SELECT o.app_id FROM operations o JOIN apps a ON a.id = o.app_id \
-         WHERE a.host_id = $1 AND o.finished_at IS NULL) AS users",
+         WHERE a.host_id = $1 AND o.finished_at IS NULL \
+         UNION SELECT id FROM prepared_templates WHERE host_id = $1 AND gone_at IS NULL) AS users",
     )
     .bind(id.to_string())
     .fetch_one(tx)

@@ -86,7 +86,7 @@ impl State {
             let same_mark = mark(&guest).is_some() && mark(&known.guest) == mark(&guest);
             known.guest.id() == guest.id() || same_mark || (same_place && known.gone_at.is_none())
         });
-        if twin {
+        if twin || self.is_templates(place.host, place.vmid) {
             let id = format!("{} (VMID {})", guest.id(), place.vmid);
             return Err(StoreError::Exists { what: "guest", id });
         }
@@ -181,10 +181,11 @@ impl State {
     }
 
     pub(crate) fn is_held(&self, host: HostId, vmid: Vmid) -> bool {
-        self.present().any(|g| {
+        let of_guest = self.present().any(|g| {
             let place = g.guest.place();
             (place.host, place.vmid) == (host, vmid)
-        })
+        });
+        of_guest || self.is_templates(host, vmid)
     }
 
     /// Guests that are not gone.

@@ -71,6 +71,10 @@ impl State {
             return Err(StoreError::HostInUse { label, apps });
         }
         self.hosts.remove(&id);
+        let bases = self.bases.keys().filter(|(spot, _)| spot.host == id);
+        for base in bases.cloned().collect::<Vec<_>>() {
+            self.bases.remove(&base);
+        }
         self.announce_host(EventKind::HostRemoved, "host.remove", &host, actor, now);
         Ok(())
     }
@@ -92,7 +96,7 @@ impl State {
         }
     }
 
-    /// How many apps still need the host.
+    /// How many apps and prepared templates still need the host.
     pub(crate) fn users_of(&self, id: HostId) -> usize {
         let on_host = |app: &AppId| self.apps.get(app).is_some_and(|app| app.asked.host == id);
         let live = self.apps.values().filter(|app| app.is_live());
@@ -101,7 +105,7 @@ impl State {
         let mut users: BTreeSet<AppId> = live.collect();
         users.extend(guests.map(|g| g.guest.app()));
         users.extend(self.live.keys().copied().filter(on_host));
-        users.len()
+        users.len() + self.templates_of(id)
     }
 
     pub(crate) fn announce_host(

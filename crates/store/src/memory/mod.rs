@@ -32,6 +32,7 @@ mod observation;
 mod operations;
 mod plans;
 mod ports;
+mod prepared;
 mod queue;
 mod rejections;
 mod request_keys;

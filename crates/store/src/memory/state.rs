@@ -8,10 +8,13 @@ use proximity_domain::app::{AppClass, Status};
 use proximity_domain::audit::Link;
 use proximity_domain::desired::Documents;
 use proximity_domain::identity::{Learned, Shown};
-use proximity_domain::ids::{AppId, ApplyId, GuestId, HostId, OperationId, PlanId, TokenId};
+use proximity_domain::ids::{
+    AppId, ApplyId, GuestId, HostId, OperationId, PlanId, PreparedId, TokenId,
+};
 use proximity_domain::names::{Hostname, SecretName, SourceName};
 use proximity_domain::notify::{ChannelName, Waiting};
 use proximity_domain::ports::{PortPair, PortRange};
+use proximity_domain::prepared::{BaseKey, Prepared, Spot};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::resource::{ResourceId, Snapshot};
 use proximity_domain::saga::StepRecord;
@@ -106,6 +109,20 @@ pub(crate) struct Guest {
     pub(crate) looks: GuestLooks,
     /// What it showed when it was looked at last.
     pub(crate) interfaces: Option<SeenInterfaces>,
+}
+
+/// A prepared template.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
+    pub(crate) prepared: Prepared,
+    pub(crate) gone_at: Option<Timestamp>,
+}
+
+/// What a guest is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CloneOf {
+    pub(crate) template: PreparedId,
+    pub(crate) linked: bool,
 }
 
 /// What came of a request that may come twice.
@@ -203,6 +220,10 @@ pub(crate) struct State {
     pub(crate) resources: Table<ResourceId, ResourceRecord>,
     /// By resource and number.
     pub(crate) snapshots: Table<(ResourceId, i64), Snapshot>,
+    pub(crate) templates: Table<PreparedId, Template>,
+    /// How often a base was deployed in a place, and when last.
+    pub(crate) bases: Table<(Spot, BaseKey), (u32, Timestamp)>,
+    pub(crate) clones: Table<GuestId, CloneOf>,
 }
 
 /// What every table can do at the end of a write, whatever is in it.
@@ -263,6 +284,9 @@ impl State {
             rejected: Table::default(),
             resources: Table::default(),
             snapshots: Table::default(),
+            templates: Table::default(),
+            bases: Table::default(),
+            clones: Table::default(),
         }
     }
     /// What was changed stays.
@@ -281,7 +305,7 @@ impl State {
 
     /// All tables; one that is forgotten here does not compile.
     #[rustfmt::skip] // several in a line
-    fn tables(&mut self) -> [&mut dyn Undecided; 36] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 39] {
         let Self {
             public: _,
             internal: _,
@@ -322,12 +346,15 @@ impl State {
             rejected,
             resources,
             snapshots,
+            templates,
+            bases,
+            clones,
         } = self;
         [
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
             alarms, guards, drifts, keys, log, events, audit, clearings, links, event_links, cut,
             channels, notices, subjects, plans, documents, applies, changes, desired, secrets, sources,
-            entry_sources, entry_revisions, rejected, resources, snapshots,
+            entry_sources, entry_revisions, rejected, resources, snapshots, templates, bases, clones,
         ]
     }
 }

@@ -3,6 +3,8 @@
 
 use proptest::prelude::*;
 
+use super::openings::{applied, exposed, orphan};
+
 /// What a worker's commit changes besides.
 #[derive(Debug, Clone, Copy)]
 pub struct Change {
@@ -69,6 +71,8 @@ pub enum Call {
         n: u8,
         what: u8,
     },
+    /// A template that we make, and what is made of it.
+    Prepared([u8; 3]),
     Cancel(u8),
     Retry(u8),
     Abandon(u8),
@@ -252,6 +256,7 @@ impl Call {
             Self::ForgetRequests => "ForgetRequests",
             Self::Clear { .. } => "Clear",
             Self::Resources { .. } => "Resources",
+            Self::Prepared(_) => "Prepared",
             Self::Cancel(_) => "Cancel",
             Self::Retry(_) => "Retry",
             Self::Abandon(_) => "Abandon",
@@ -320,6 +325,7 @@ pub const NAMES: &[(&str, bool)] = &[
     ("ForgetRequests", false),
     ("Clear", true),
     ("Resources", true),
+    ("Prepared", true),
     ("Cancel", true),
     ("Retry", true),
     ("Abandon", true),
@@ -418,6 +424,7 @@ fn of_people() -> impl Strategy<Value = Call> {
         3 => Just(Call::ForgetRequests),
         4 => (n(), n()).prop_map(|(what, n)| Call::Clear { what, n }),
         6 => (n(), n(), n()).prop_map(|(host, n, what)| Call::Resources { host, n, what }),
+        6 => [n(), n(), n()].prop_map(Call::Prepared),
         4 => n().prop_map(Call::Cancel),
         4 => n().prop_map(Call::Retry),
         4 => n().prop_map(Call::Abandon),
@@ -488,89 +495,6 @@ fn of_turns() -> impl Strategy<Value = Call> {
         1 => (n(), n()).prop_map(|(claim, index)| Call::FailUndo { claim, index }),
         2 => n().prop_map(Call::UnwindCancelled),
         5 => (n(), change()).prop_map(|(claim, change)| Call::EndUnwound { claim, change }),
-    ]
-}
-
-/// An app that lives and is removed as an orphan: its ports rest. And one token twice.
-fn orphan() -> Vec<Call> {
-    let change = Change {
-        guest: None,
-        status: None,
-        url: None,
-        percent: None,
-        lines: 40,
-        event: false,
-        archive: true,
-    };
-    let claim = Call::Claim {
-        holder: 0,
-        exclusive: false,
-    };
-    let complete = Call::Complete { claim: 0, change };
-    let create = Call::Create {
-        name: 1,
-        host: 0,
-        key: None,
-    };
-    let remove = Call::Enqueue {
-        app: 0,
-        kind: 7,
-        status: 3,
-        retry: None,
-        key: None,
-    };
-    let token = Call::AddToken(0);
-    vec![
-        create, claim, complete, remove, claim, complete, token, token,
-    ]
-}
-
-/// An adopted app that is at rest, and is exposed: chance leaves few adoptions complete and not asked for anything.
-fn exposed() -> Vec<Call> {
-    let change = Change {
-        guest: None,
-        status: None,
-        url: None,
-        percent: None,
-        lines: 40,
-        event: false,
-        archive: false,
-    };
-    let adopt = Call::Adopt {
-        name: 1,
-        host: 0,
-        key: None,
-    };
-    let claim = Call::Claim {
-        holder: 0,
-        exclusive: false,
-    };
-    let expose = Call::Expose {
-        app: 0,
-        port: Some(79),
-    };
-    vec![adopt, claim, Call::Complete { claim: 0, change }, expose]
-}
-
-/// Two plans that overlap, of which one is applied, by one loop after the other.
-fn applied() -> Vec<Call> {
-    let key = None;
-    let of_apply = |claim, what| Call::OfApply { claim, what, n: 3 };
-    vec![
-        Call::SetSecret(2),
-        Call::KeepPlan(2),
-        Call::KeepPlan(5),
-        // The brake stops it, of which chance seldom has all that it takes.
-        Call::StartApply { plan: 149, key },
-        Call::StartApply { plan: 2, key },
-        Call::StartApply { plan: 2, key },
-        Call::StartApply { plan: 5, key },
-        Call::RemoveSecret(2),
-        Call::ClaimApply { seen: 0, holder: 0 },
-        of_apply(0, 7),
-        Call::ClaimApply { seen: 0, holder: 1 },
-        of_apply(1, 4),
-        of_apply(0, 4),
     ]
 }
 

@@ -14,6 +14,7 @@ use super::notices;
 use super::pair::{Pair, both};
 use super::people::{key_of, secret_of};
 use super::plans;
+use super::prepared;
 use super::resources;
 use super::sources;
 
@@ -45,6 +46,7 @@ pub async fn at_everything(pair: &Pair, known: &Known, now: Timestamp) {
     applies::look(pair).await;
     sources::look(pair).await;
     entry_sources::look(pair).await;
+    prepared::look(pair).await;
     let wrong = both!(pair, store => store.invariants()).unwrap();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

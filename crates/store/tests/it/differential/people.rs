@@ -113,6 +113,7 @@ impl Play {
             Call::Resources { host, n, what } => {
                 return Some(self.resources(host, n, what).await);
             }
+            Call::Prepared([host, n, what]) => return Some(self.prepared(host, n, what).await),
             Call::GuestMoved { app, node } => return Some(self.guest_moved(app, node).await),
             Call::AddToken(n) => {
                 let id = if n.is_multiple_of(8) {
