@@ -1,5 +1,7 @@
 //! An entry of the catalog: an app that can be deployed.
 
+use std::collections::BTreeSet;
+
 use proximity_domain::create::{Needs, Resources};
 use proximity_domain::names::CatalogId;
 
@@ -152,6 +154,25 @@ impl CatalogEntry {
             install,
             health,
         })
+    }
+
+    /// Names of the Debian packages that its recipe names, each once, whatever is chosen in its settings: what can be fetched
+    /// before anybody deploys it.
+    #[must_use]
+    pub fn packages(&self) -> BTreeSet<&str> {
+        let lists = self.install.iter().filter_map(|step| match step {
+            UnresolvedStep::Apt(packages) => Some(packages),
+            UnresolvedStep::File(_)
+            | UnresolvedStep::Absent(_)
+            | UnresolvedStep::Service(_)
+            | UnresolvedStep::Run(_)
+            | UnresolvedStep::User(_)
+            | UnresolvedStep::Directory(_)
+            | UnresolvedStep::Unit(_)
+            | UnresolvedStep::Venv(_)
+            | UnresolvedStep::Npm(_) => None,
+        });
+        lists.flatten().map(PackageName::as_str).collect()
     }
 }
 

@@ -105,6 +105,16 @@ fn steps_are_concrete_and_in_order() {
 }
 
 #[test]
+fn the_packages_of_a_recipe_are_known_before_anything_is_chosen() {
+    let absent = "  - absent: {path: /etc/old}";
+    let again = YAML.replace(absent, &format!("  - apt: [sl, hello]\n{absent}"));
+    let entry = parse::entry("demo/app.yaml", &again, Origin::Extra);
+    let entry = entry.unwrap_or_else(|error| panic!("{error}"));
+    let packages: Vec<&str> = entry.packages().into_iter().collect();
+    assert_eq!(packages, ["cowsay", "hello", "sl"]);
+}
+
+#[test]
 fn what_holds_a_secret_does_not_print_and_what_does_not_does() {
     let recipe = demo()
         .resolve(&given(json!({"password": "hunter2"})))
