@@ -57,8 +57,21 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "a VMID of a cluster is held by one guest",
-        "SELECT host_id || '/' || vmid FROM guests WHERE gone_at IS NULL \
+        "SELECT host_id || '/' || vmid FROM (\
+         SELECT host_id, vmid FROM guests WHERE gone_at IS NULL UNION ALL \
+         SELECT host_id, vmid FROM prepared_templates WHERE gone_at IS NULL) AS held \
          GROUP BY host_id, vmid HAVING COUNT(*) > 1",
+    ),
+    (
+        "the host of a prepared template that is not gone is recorded",
+        "SELECT p.id FROM prepared_templates p LEFT JOIN hosts h ON h.id = p.host_id \
+         WHERE p.gone_at IS NULL AND h.id IS NULL",
+    ),
+    (
+        "nothing hangs on a prepared template that is gone",
+        "SELECT p.id FROM prepared_templates p JOIN prepared_clones c ON c.template_id = p.id \
+         JOIN guests g ON g.id = c.guest_id WHERE p.gone_at IS NOT NULL AND g.gone_at IS NULL \
+         AND (c.linked = 1 OR g.rootfs_volid IS NULL)",
     ),
     (
         "a guest was created by an operation of its app",

@@ -163,7 +163,7 @@ mod tests {
             onboot: true,
             protection: true,
         };
-        let (node, vmid) = ("pve1".parse().unwrap(), Vmid::try_from(103).unwrap());
+        let (node, vmid) = ("pve1".parse().unwrap(), Vmid::try_from(103_u32).unwrap());
         let call = shape.call(&node, vmid, &"ab".parse().unwrap());
         assert_eq!(call.name(), "PUT /nodes/pve1/lxc/103/config");
         let request = call.into_read();

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proximity_domain::ids::{AppId, Epoch, OperationId};
+use proximity_domain::ids::{AppId, Epoch, HostId, OperationId, Vmid};
 use proximity_domain::operation::OperationState;
+use proximity_domain::prepared::Clones;
 
 use super::state::{App, Operation, State};
 use crate::apply::is_transitional;
@@ -17,6 +18,7 @@ impl State {
         let mut wrong = Vec::new();
         self.check_apps(&mut wrong);
         self.check_guests(&mut wrong);
+        self.check_templates(&mut wrong);
         self.check_operations(&mut wrong);
         self.check_applies(&mut wrong);
         self.check_journals(&mut wrong);
@@ -95,6 +97,30 @@ impl State {
             if maker.is_none_or(|maker| maker.record.app != guest.guest.app()) {
                 let rule = "a guest was created by an operation of its app";
                 wrong.push(format!("{rule}: {}", guest.guest.id()));
+            }
+        }
+    }
+
+    fn check_templates(&self, wrong: &mut Vec<String>) {
+        let guests = self.present().map(|guest| guest.guest.place());
+        let mut places: BTreeSet<(HostId, Vmid)> =
+            guests.map(|place| (place.host, place.vmid)).collect();
+        for (id, template) in self.templates.iter() {
+            let host = template.prepared.spot.host;
+            let vmid = template.prepared.identity.vmid;
+            if template.gone_at.is_some() {
+                if self.clones_of(*id) != Clones::default() {
+                    let rule = "nothing hangs on a prepared template that is gone";
+                    wrong.push(format!("{rule}: {id}"));
+                }
+                continue;
+            }
+            if !places.insert((host, vmid)) {
+                wrong.push(format!("a VMID of a cluster is held by one guest: {id}"));
+            }
+            if !self.hosts.contains_key(&host) {
+                let rule = "the host of a prepared template that is not gone is recorded";
+                wrong.push(format!("{rule}: {id}"));
             }
         }
     }

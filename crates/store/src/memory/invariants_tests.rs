@@ -7,7 +7,8 @@ use proximity_domain::create::Resources;
 use proximity_domain::desired::{DesiredSpec, Documents};
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
 use proximity_domain::ids::{
-    AppId, ApplyId, Epoch, GuestId, HolderId, HostId, InstallationId, OperationId, PlanId, Vmid,
+    AppId, ApplyId, Epoch, GuestId, HolderId, HostId, InstallationId, OperationId, PlanId,
+    PreparedId, Vmid,
 };
 use proximity_domain::manifest::Manifest;
 use proximity_domain::mark::Mark;
@@ -15,12 +16,13 @@ use proximity_domain::names::Mac;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::plan::Plan;
 use proximity_domain::ports::PortRange;
+use proximity_domain::prepared::{Base, Prepared, Spot, Stage};
 use proximity_domain::time::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::MemoryOptions;
-use super::state::State;
+use super::state::{CloneOf, State, Template};
 use crate::applies::{ApplyRecord, NewApply};
 use crate::clearing::Journal;
 use crate::effects::{Effects, GuestChange, MutationAudit, NewLogLine};
@@ -243,6 +245,29 @@ fn twin_of_guest(state: &mut State) {
     state.guests.put(GuestId(NOBODY), twin);
 }
 
+/// A template with a number of its own on the recorded host, gone or not.
+fn template(gone_at: Option<Timestamp>) -> Template {
+    let mut identity = guest().identity;
+    identity.vmid = Vmid::try_from(999_u32).unwrap();
+    let os_template = "local:vztmpl/debian.tar.zst".parse().unwrap();
+    let prepared = Prepared {
+        id: PreparedId(NOBODY),
+        spot: Spot {
+            host: HOST,
+            node: "pve1".parse().unwrap(),
+            storage: "local".parse().unwrap(),
+        },
+        base: Base::of(os_template, 1, Vec::new()),
+        disk_gib: 4,
+        identity,
+        stage: Stage::Leaving,
+        recorded_at: NOW,
+        stage_at: NOW,
+        used_at: None,
+    };
+    Template { prepared, gone_at }
+}
+
 fn twin_of_operation(state: &mut State) {
     let mut twin = state.operations[&OPERATION].clone();
     twin.record.id = OperationId(NOBODY);
@@ -263,6 +288,27 @@ const DAMAGES: &[Damage] = &[
         s.hosts.remove(&HOST);
     }),
     ("a VMID of a cluster is held by one guest", twin_of_guest),
+    ("a VMID of a cluster is held by one guest", |s| {
+        let mut twin = template(None);
+        twin.prepared.identity.vmid = guest().identity.vmid;
+        s.templates.put(PreparedId(NOBODY), twin);
+    }),
+    (
+        "the host of a prepared template that is not gone is recorded",
+        |s| {
+            let mut stray = template(None);
+            stray.prepared.spot.host = HostId(NOBODY);
+            s.templates.put(PreparedId(NOBODY), stray);
+        },
+    ),
+    ("nothing hangs on a prepared template that is gone", |s| {
+        let of = CloneOf {
+            template: PreparedId(NOBODY),
+            linked: false,
+        };
+        s.templates.put(of.template, template(Some(NOW)));
+        s.clones.put(GUEST, of);
+    }),
     ("an archived app has no guest that is not gone", archive),
     ("a guest was created by an operation of its app", |s| {
         s.guests.row(&GUEST).unwrap().guest = NativeGuest {

@@ -153,7 +153,8 @@ impl State {
         Ok(&mut found.prepared)
     }
 
-    fn clones_of(&self, template: PreparedId) -> Clones {
+    /// What hangs on a template.
+    pub(crate) fn clones_of(&self, template: PreparedId) -> Clones {
         let mut clones = Clones::default();
         let of_it = self.clones.iter().filter(|(_, one)| one.template == template);
         for (guest, one) in of_it {
