@@ -1,11 +1,14 @@
 //! The only way to a destroy call: [`NativeGuest::verify`] → [`VerifiedContainer`] → [`DestroyPermit`].
 //!
+//! A prepared template, which is no guest of an app, has a way of its own: [`Kept::permit`].
+//!
 //! There is no `verify` for adopted guests, so there is no path in types from an adopted guest to a
 //! permit. Permit and verification cannot be copied, stored or sent: after a crash one must look again.
 
 use crate::guest::{Conflict, ContainerRef, NativeGuest, ObservedContainer, Ownership};
-use crate::ids::{Epoch, OperationId};
+use crate::ids::{Epoch, OperationId, Vmid};
 use crate::operation::OperationKind;
+use crate::prepared::{Kept, is_over};
 use crate::time::Monotonic;
 
 /// How long a permit is good for, from the start of the last identity read to the last byte sent.
@@ -30,24 +33,24 @@ pub enum NoPermit {
     Conflict(#[from] Conflict),
     /// PVE has not written the description yet.
     #[error("container {0} is still being created; its mark is not there yet")]
-    BeingCreated(crate::ids::Vmid),
+    BeingCreated(Vmid),
     /// PVE's HA would fight the removal.
     #[error("container {0} is managed by PVE's HA")]
-    HaManaged(crate::ids::Vmid),
+    HaManaged(Vmid),
     /// PVE copies it to other nodes; a `purge` would take those copies along.
     #[error("container {0} has replication jobs in PVE")]
-    Replicated(crate::ids::Vmid),
+    Replicated(Vmid),
     /// PVE holds a lock on it.
     #[error("container {vmid} is locked by PVE ({lock})")]
     Locked {
         /// The container.
-        vmid: crate::ids::Vmid,
+        vmid: Vmid,
         /// PVE's lock.
         lock: String,
     },
     /// The configuration is still protected.
     #[error("container {0} is protected in PVE")]
-    Protected(crate::ids::Vmid),
+    Protected(Vmid),
     /// Without quorum PVE frees the disks and then fails.
     #[error("the cluster has no quorum; PVE would delete the disks and then fail")]
     NotQuorate,
@@ -57,6 +60,9 @@ pub enum NoPermit {
         /// The kind that asked.
         kind: &'static str,
     },
+    /// Containers are still made of the template, or something hangs on it.
+    #[error("template {0} is still needed")]
+    StillNeeded(Vmid),
     /// The guest was made by another operation.
     #[error("the container was made by operation {created_by}, not by the one that unwinds")]
     NotTheCreator {
@@ -86,42 +92,79 @@ impl NativeGuest {
         read_started: Monotonic,
         epoch: Epoch,
     ) -> Result<VerifiedContainer, NoPermit> {
-        let vmid = self.identity.vmid;
-        match self.owns(seen) {
-            Ownership::Owned => {}
-            Ownership::OwnedUnconfirmed { rootfs_volid } => {
-                // The volume must have been recorded by an earlier look before anything is destroyed.
-                return Err(NoPermit::Conflict(Conflict {
-                    what: "created",
-                    vmid,
-                    differences: vec![format!(
-                        "its root volume {rootfs_volid} was not recorded before"
-                    )],
-                }));
-            }
-            Ownership::BeingCreated => return Err(NoPermit::BeingCreated(vmid)),
-            Ownership::Conflict(c) => return Err(c.into()),
-        }
-        if seen.ha_managed {
-            return Err(NoPermit::HaManaged(vmid));
-        }
-        if seen.replicated {
-            return Err(NoPermit::Replicated(vmid));
-        }
-        if let Some(lock) = &seen.lock {
-            return Err(NoPermit::Locked {
-                vmid,
-                lock: lock.clone(),
-            });
-        }
-        if seen.protection {
-            return Err(NoPermit::Protected(vmid));
-        }
+        ours_and_free(self.identity.vmid, self.owns(seen), seen)?;
         Ok(VerifiedContainer {
             place: seen.place.clone(),
             created_by: self.created_by,
             read_started,
             epoch,
+        })
+    }
+}
+
+/// Whether a container is provably ours, by an earlier look too, and nothing of Proxmox VE's speaks against its destroy.
+fn ours_and_free(vmid: Vmid, owned: Ownership, seen: &ObservedContainer) -> Result<(), NoPermit> {
+    match owned {
+        Ownership::Owned => {}
+        Ownership::OwnedUnconfirmed { rootfs_volid } => {
+            // The volume must have been recorded by an earlier look before anything is destroyed.
+            return Err(NoPermit::Conflict(Conflict {
+                what: "created",
+                vmid,
+                differences: vec![format!(
+                    "its root volume {rootfs_volid} was not recorded before"
+                )],
+            }));
+        }
+        Ownership::BeingCreated => return Err(NoPermit::BeingCreated(vmid)),
+        Ownership::Conflict(c) => return Err(c.into()),
+    }
+    if seen.ha_managed {
+        return Err(NoPermit::HaManaged(vmid));
+    }
+    if seen.replicated {
+        return Err(NoPermit::Replicated(vmid));
+    }
+    if let Some(lock) = &seen.lock {
+        return Err(NoPermit::Locked {
+            vmid,
+            lock: lock.clone(),
+        });
+    }
+    if seen.protection {
+        return Err(NoPermit::Protected(vmid));
+    }
+    Ok(())
+}
+
+impl Kept {
+    /// The permit to destroy a prepared template, by an observation whose read began at `read_started`; `template` says what its
+    /// configuration says of that. There is one only for a template whose purpose has ended ([`is_over`]): that is durably on record
+    /// before, and nothing leads back from it.
+    ///
+    /// # Errors
+    /// [`NoPermit`] with the reason; nothing may be sent then.
+    pub fn permit(
+        &self,
+        seen: &ObservedContainer,
+        template: bool,
+        read_started: Monotonic,
+        quorate: Quorate,
+    ) -> Result<DestroyPermit, NoPermit> {
+        let vmid = self.prepared.identity.vmid;
+        if !is_over(self) {
+            return Err(NoPermit::StillNeeded(vmid));
+        }
+        ours_and_free(vmid, self.prepared.owns(seen, template), seen)?;
+        if !quorate.0 {
+            return Err(NoPermit::NotQuorate);
+        }
+        Ok(DestroyPermit {
+            place: seen.place.clone(),
+            expires: read_started.plus_ms(PERMIT_VALID_MS),
+            purges: false,
+            // There is no claim on a template: one process alone makes and destroys them.
+            epoch: Epoch::default(),
         })
     }
 }

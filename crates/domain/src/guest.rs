@@ -185,6 +185,14 @@ impl ContainerIdentity {
     }
 }
 
+impl ContainerIdentity {
+    /// See [`NativeGuest::shares_nothing_with`].
+    pub(crate) fn shares_nothing_with(&self, seen: &ObservedContainer) -> bool {
+        let bare = seen.mark.is_none() && seen.net0_mac.is_none();
+        !bare && seen.mark != Some(self.mark) && seen.net0_mac != Some(self.net0_mac)
+    }
+}
+
 impl NativeGuest {
     /// Doctrine section 2, `owns(guest)`.
     #[must_use]
@@ -198,10 +206,7 @@ impl NativeGuest {
     /// A container that shows no mark and no MAC at all may be ours, stripped of both.
     #[must_use]
     pub fn shares_nothing_with(&self, seen: &ObservedContainer) -> bool {
-        let bare = seen.mark.is_none() && seen.net0_mac.is_none();
-        !bare
-            && seen.mark != Some(self.identity.mark)
-            && seen.net0_mac != Some(self.identity.net0_mac)
+        self.identity.shares_nothing_with(seen)
     }
 }
 

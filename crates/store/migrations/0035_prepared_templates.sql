@@ -15,7 +15,11 @@ CREATE TABLE prepared_templates (
     recorded_at BIGINT NOT NULL,
     stage_at BIGINT NOT NULL,
     used_at BIGINT,
+    -- The last call for it whose end is not on record.
+    sent TEXT CHECK (sent IN ('create', 'start', 'stop', 'convert', 'destroy')),
+    sent_at BIGINT,
     gone_at BIGINT,
+    CHECK ((sent IS NULL) = (sent_at IS NULL)),
     CHECK (rootfs_volid IS NOT NULL OR stage IN ('creating', 'leaving')),
     CHECK (gone_at IS NULL OR stage = 'leaving')
 );

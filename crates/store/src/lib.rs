@@ -60,7 +60,7 @@ mod pages;
 pub mod plans;
 mod ports;
 pub mod power;
-mod prepared;
+pub mod prepared;
 mod queue;
 pub mod records;
 pub mod rejections;

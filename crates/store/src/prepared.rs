@@ -4,11 +4,16 @@ use proximity_domain::guest::ContainerIdentity;
 use proximity_domain::ids::{GuestId, HostId, PreparedId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::Volid;
-use proximity_domain::prepared::{BaseKey, Clones, Kept, Prepared, Spot, Stage, is_over};
+use proximity_domain::prepared::{
+    BaseKey, Call, Clones, Kept, Prepared, Sent, Spot, Stage, is_over,
+};
 use proximity_domain::time::Timestamp;
+use serde_json::Value;
 
 use crate::error::StoreError;
 use crate::guests::HELD;
+use crate::journal::{Act, add_audit};
+use crate::records::Actor;
 use crate::row::{Columns, damaged, each, to_json};
 use crate::sql::{Row, Tx, query, query_scalar};
 use crate::store::{Reader, Store};
@@ -142,6 +147,23 @@ pub(crate) fn no_host(id: HostId) -> StoreError {
     StoreError::NotFound {
         what: "host",
         id: id.to_string(),
+    }
+}
+
+/// What the audit says of what is done about a template.
+#[derive(Debug, Clone)]
+pub struct TemplateCall<'a> {
+    /// The call, e.g. `POST /nodes/pve1/lxc`, or what a person asked for, e.g. `drop_template`.
+    pub action: &'a str,
+    /// What it is about, as people name a place: `lab/pve1/101`.
+    pub target: &'a str,
+    /// What else there is to say; nothing secret.
+    pub details: Value,
+}
+
+impl TemplateCall<'_> {
+    fn act(&self) -> Act<'_> {
+        Act::request(self.action, self.target, self.details.clone())
     }
 }
 
@@ -297,6 +319,76 @@ impl Store {
             Ok(true)
         })
         .await
+    }
+
+    /// Puts a call for a template on record, in the audit too, before it is sent. `action` and `target` are the audit's.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; the database's. The call must not be sent then.
+    pub async fn note_template_call(
+        &self,
+        id: PreparedId,
+        sent: Sent,
+        told: TemplateCall<'_>,
+        actor: &Actor,
+    ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| {
+                state.note_template_call(id, Some(sent))?;
+                state.add_audit(actor, told.act(), sent.at);
+                Ok(())
+            });
+        }
+        self.write(async |tx| {
+            one(tx, id).await?;
+            query("UPDATE prepared_templates SET sent = $2, sent_at = $3 WHERE id = $1")
+                .bind(id.to_string())
+                .bind(sent.call.label())
+                .bind(sent.at.0)
+                .execute(&mut *tx)
+                .await?;
+            add_audit(tx, actor, told.act(), sent.at).await
+        })
+        .await
+    }
+
+    /// Writes down that the last call for a template came to its end, or was not sent.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; the database's.
+    pub async fn settle_template_call(&self, id: PreparedId) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.note_template_call(id, None));
+        }
+        self.write(async |tx| {
+            one(tx, id).await?;
+            query("UPDATE prepared_templates SET sent = NULL, sent_at = NULL WHERE id = $1")
+                .bind(id.to_string())
+                .execute(tx)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Records what a person does about a template, in the audit.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn note_template_act(
+        &self,
+        told: TemplateCall<'_>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| {
+                state.add_audit(actor, told.act(), now);
+                Ok(())
+            });
+        }
+        self.write(async |tx| add_audit(tx, actor, told.act(), now).await)
+            .await
     }
 
     /// Ends the record of a template whose container is proven absent.
@@ -464,5 +556,16 @@ fn kept(row: &Row) -> Result<Kept, StoreError> {
         linked: row.number("linked")?,
         unconfirmed: row.number("unconfirmed")?,
     };
-    Ok(Kept { prepared, clones })
+    let sent = match row.moment_opt("sent_at")? {
+        Some(at) => Some(Sent {
+            call: row.label("sent", Call::parse)?,
+            at,
+        }),
+        None => None,
+    };
+    Ok(Kept {
+        prepared,
+        clones,
+        sent,
+    })
 }

@@ -84,6 +84,12 @@ impl Prepared {
         identity.owns(self.spot.host, seen)
     }
 
+    /// Neither the mark nor the MAC that were drawn for this template is on `seen`, and another mark or MAC is: it is somebody else's.
+    #[must_use]
+    pub fn shares_nothing_with(&self, seen: &ObservedContainer) -> bool {
+        self.identity.shares_nothing_with(seen)
+    }
+
     /// Whether a volume has the name that Proxmox VE gives the recorded one when its container becomes a template: on a pool of ZFS
     /// `basevol-…`, elsewhere `base-…`.
     fn is_its_base(&self, recorded: &Volid, shown: &Volid) -> bool {

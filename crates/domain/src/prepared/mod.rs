@@ -8,6 +8,7 @@
 mod base;
 mod clone;
 mod making;
+mod sent;
 mod upkeep;
 mod way;
 
@@ -21,6 +22,7 @@ use crate::time::Timestamp;
 pub use base::{Base, BaseKey, FORMAT, NotABaseKey};
 pub use clone::{CloneStanding, clone_standing};
 pub use making::{Act, Seen, Sight, next};
+pub use sent::{Call, Sent};
 pub use upkeep::{Archive, Leaves, NotWorth, Policy, Wish, is_over, is_worth_making, leaving};
 pub use way::{Ask, Way, WhyArchive, way};
 
@@ -100,7 +102,7 @@ pub struct Prepared {
     pub spot: Spot,
     /// What it is made of.
     pub base: Base,
-    /// Size of its root file system, GiB. A clone has no smaller one.
+    /// Size of its root file system, GiB. A clone has one of the same size.
     pub disk_gib: u32,
     /// What proves that it is ours. The mark's app is the template's own id, so that it is no app's.
     pub identity: ContainerIdentity,
@@ -148,6 +150,8 @@ pub struct Kept {
     pub prepared: Prepared,
     /// What hangs on it.
     pub clones: Clones,
+    /// The last call for it of which it is not on record that it came to its end.
+    pub sent: Option<Sent>,
 }
 
 /// Milliseconds that have passed since a moment; none where the clock was set back behind it.

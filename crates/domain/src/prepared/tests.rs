@@ -3,10 +3,12 @@ mod making;
 use uuid::Uuid;
 
 use super::*;
+use crate::destroy::{NoPermit, Quorate};
 use crate::guest::{NativeGuest, ObservedContainer, Ownership};
 use crate::ids::{AppId, GuestId, InstallationId, OperationId, Vmid};
 use crate::mark::Mark;
 use crate::names::{Mac, Volid};
+use crate::time::Monotonic;
 
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -62,6 +64,7 @@ fn kept(n: u32, stage: Stage, base: Base) -> Kept {
             used_at: None,
         },
         clones: Clones::default(),
+        sent: None,
     }
 }
 
@@ -147,14 +150,16 @@ fn a_container_is_made_of_a_template_of_its_base_in_its_place_and_else_from_the_
     assert_eq!(made(&stock, &ask), Way::Linked(id));
     let whole = Ask {
         links: false,
-        disk_gib: 8,
         ..ask
     };
     assert_eq!(made(&stock, &whole), Way::Whole(id));
     let off = way(&stock, &ask, &Policy::default(), NOW);
     assert_eq!(off, Way::FromArchive(WhyArchive::Off));
-    let small = Ask { disk_gib: 3, ..ask };
-    assert_eq!(made(&stock, &small), Way::FromArchive(WhyArchive::TooLarge));
+    for disk_gib in [3, 5] {
+        let other = Ask { disk_gib, ..ask };
+        let made = made(&stock, &other);
+        assert_eq!(made, Way::FromArchive(WhyArchive::OtherSize));
+    }
     let elsewhere = spot("pve2");
     let other = Ask {
         spot: &elsewhere,
@@ -346,6 +351,42 @@ fn seen(identity: &ContainerIdentity) -> ObservedContainer {
         digest: "ab".to_owned(),
         ha_managed: false,
         replicated: false,
+    }
+}
+
+#[test]
+fn a_permit_is_for_a_template_that_is_over_and_provably_ours() {
+    let over = kept(100, Stage::Leaving, base(&[]));
+    let now = seen(&over.prepared.identity);
+    let asked = |kept: &Kept, seen: &ObservedContainer, quorate: bool| {
+        let permit = kept.permit(seen, true, Monotonic(7), Quorate(quorate));
+        permit.map(|permit| (permit.place().clone(), permit.purges()))
+    };
+    let place = over.prepared.place();
+    assert_eq!(asked(&over, &now, true).unwrap(), (place, false));
+    assert_eq!(asked(&over, &now, false).unwrap_err(), NoPermit::NotQuorate);
+    let mut needed = over.clone();
+    needed.clones = linked(1);
+    for kept in [needed, kept(100, Stage::Ready, base(&[]))] {
+        let refused = asked(&kept, &now, true).unwrap_err();
+        assert_eq!(refused, NoPermit::StillNeeded(vmid(100)));
+    }
+    let mut unseen = over.clone();
+    unseen.prepared.identity.rootfs_volid = None;
+    assert!(asked(&unseen, &now, true).is_err(), "no look was recorded");
+    let other = identity(101, None);
+    let changes: [Change; 6] = [
+        |seen, other| seen.mark = Some(other.mark),
+        |seen, _| seen.net0_mac = Some(Mac::with_pve_prefix([9, 9, 9])),
+        |seen, _| seen.rootfs_volid = None,
+        |seen, _| seen.lock = Some("disk".to_owned()),
+        |seen, _| seen.protection = true,
+        |seen, _| seen.ha_managed = true,
+    ];
+    for change in changes {
+        let mut changed = now.clone();
+        change(&mut changed, &other);
+        assert!(asked(&over, &changed, true).is_err(), "{changed:?}");
     }
 }
 

@@ -39,8 +39,8 @@ pub enum WhyArchive {
     NotReady,
     /// What it fetched is too old: an update may have come out since.
     TooOld,
-    /// Its root file system is larger than the wanted one, and none is made smaller.
-    TooLarge,
+    /// Its root file system has another size than the wanted one.
+    OtherSize,
 }
 
 /// Which way a container is made. It is never refused for the sake of a template: where none will do, there is the archive.
@@ -60,8 +60,8 @@ pub fn way(stock: &[Kept], ask: &Ask<'_>, policy: &Policy, now: Timestamp) -> Wa
     if age_ms(found.stage_at, now) >= policy.fresh_ms {
         return Way::FromArchive(WhyArchive::TooOld);
     }
-    if found.disk_gib > ask.disk_gib {
-        return Way::FromArchive(WhyArchive::TooLarge);
+    if found.disk_gib != ask.disk_gib {
+        return Way::FromArchive(WhyArchive::OtherSize);
     }
     match ask.links {
         true => Way::Linked(found.id),

@@ -265,7 +265,11 @@ fn template(gone_at: Option<Timestamp>) -> Template {
         stage_at: NOW,
         used_at: None,
     };
-    Template { prepared, gone_at }
+    Template {
+        prepared,
+        sent: None,
+        gone_at,
+    }
 }
 
 fn twin_of_operation(state: &mut State) {

@@ -2,7 +2,7 @@
 
 use proximity_domain::ids::{GuestId, HostId, PreparedId, Vmid};
 use proximity_domain::names::Volid;
-use proximity_domain::prepared::{BaseKey, Clones, Kept, Prepared, Spot, Stage};
+use proximity_domain::prepared::{BaseKey, Clones, Kept, Prepared, Sent, Spot, Stage};
 use proximity_domain::time::Timestamp;
 
 use super::state::{CloneOf, State, Template};
@@ -45,6 +45,7 @@ impl State {
         }
         let fresh = Template {
             prepared: prepared.clone(),
+            sent: None,
             gone_at: None,
         };
         self.templates.put(prepared.id, fresh);
@@ -108,6 +109,16 @@ impl State {
         true
     }
 
+    pub(crate) fn note_template_call(
+        &mut self,
+        id: PreparedId,
+        sent: Option<Sent>,
+    ) -> Result<(), StoreError> {
+        let found = self.templates.row(&id).filter(|one| one.gone_at.is_none());
+        found.ok_or_else(|| no_template(id))?.sent = sent;
+        Ok(())
+    }
+
     pub(crate) fn end_prepared(
         &mut self,
         id: PreparedId,
@@ -115,7 +126,12 @@ impl State {
     ) -> Result<(), StoreError> {
         let prepared = self.template(id)?.clone();
         let clones = self.clones_of(id);
-        refuse_needed(&Kept { prepared, clones })?;
+        let sent = None;
+        refuse_needed(&Kept {
+            prepared,
+            clones,
+            sent,
+        })?;
         if let Some(template) = self.templates.row(&id) {
             template.gone_at = Some(now);
         }
@@ -127,6 +143,7 @@ impl State {
         let kept = |one: &Template| Kept {
             prepared: one.prepared.clone(),
             clones: self.clones_of(one.prepared.id),
+            sent: one.sent,
         };
         there.map(kept).collect()
     }

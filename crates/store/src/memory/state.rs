@@ -14,7 +14,7 @@ use proximity_domain::ids::{
 use proximity_domain::names::{Hostname, SecretName, SourceName};
 use proximity_domain::notify::{ChannelName, Waiting};
 use proximity_domain::ports::{PortPair, PortRange};
-use proximity_domain::prepared::{BaseKey, Prepared, Spot};
+use proximity_domain::prepared::{BaseKey, Prepared, Sent, Spot};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::resource::{ResourceId, Snapshot};
 use proximity_domain::saga::StepRecord;
@@ -115,6 +115,7 @@ pub(crate) struct Guest {
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     pub(crate) prepared: Prepared,
+    pub(crate) sent: Option<Sent>,
     pub(crate) gone_at: Option<Timestamp>,
 }
 

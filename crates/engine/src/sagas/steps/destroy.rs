@@ -520,6 +520,7 @@ fn refused(why: &NoPermit) -> StepError {
     let failure = |code: &str, hint: &str| Failure::new(code, why.to_string(), hint);
     match why {
         NoPermit::Conflict(_)
+        | NoPermit::StillNeeded(_)
         | NoPermit::NotThisOperation { .. }
         | NoPermit::NotTheCreator { .. } => StepError::Failed(failure(
             "identity_conflict",

@@ -4,7 +4,9 @@ use proximity_domain::guest::ContainerIdentity;
 use proximity_domain::ids::{AppId, GuestId, HostId, PreparedId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::{Mac, Volid};
-use proximity_domain::prepared::{Base, Kept, Prepared, Spot, Stage};
+use proximity_domain::prepared::{Base, Call, Kept, Prepared, Sent, Spot, Stage};
+use proximity_store::prepared::TemplateCall;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::pair::{Pair, both};
@@ -38,7 +40,7 @@ impl Play {
         let at = self.at();
         let all = both!(self.pair, store => store.prepared()).unwrap();
         let one = pick(&all, n);
-        let refused = match what % 8 {
+        let refused = match what % 11 {
             0 | 1 => return self.record_prepared(host, n).await,
             2 => {
                 let (spot, key) = (spot(self.host(host)?, n), base(n).key());
@@ -65,12 +67,39 @@ impl Play {
                 let (id, linked) = (one?.prepared.id, n.is_multiple_of(2));
                 !both!(self.pair, store => store.note_clone(id, guest, linked, at)).unwrap()
             }
+            7 | 8 => {
+                let id = of_template(one.as_ref(), n);
+                self.call_for_template(id, what, n).await
+            }
             _ => {
                 let id = of_template(one.as_ref(), n);
                 both!(self.pair, store => store.end_prepared(id, at)).is_err()
             }
         };
         Some(refused)
+    }
+
+    /// A call is put on record, or is over; or a person does something. Whether that is refused.
+    async fn call_for_template(&mut self, id: PreparedId, what: u8, n: u8) -> bool {
+        let (actor, at) = (self.actor(), self.at());
+        let told = TemplateCall {
+            action: "POST /nodes/pve1/lxc",
+            target: "lab/pve1/1000",
+            details: json!({ "vmid": 1_000 }),
+        };
+        let call = Call::ALL[usize::from(n) % Call::ALL.len()];
+        let sent = Sent { call, at };
+        match what % 4 {
+            0 => both!(self.pair, store => store.settle_template_call(id)).is_err(),
+            1 => {
+                both!(self.pair, store => store.note_template_act(told.clone(), &actor, at)).is_err()
+            }
+            _ => both!(
+                self.pair,
+                store => store.note_template_call(id, sent, told.clone(), &actor)
+            )
+            .is_err(),
+        }
     }
 
     async fn record_prepared(&mut self, host: u8, n: u8) -> Told {

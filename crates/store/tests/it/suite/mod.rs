@@ -120,7 +120,7 @@ macro_rules! with_cases {
                 are_judged_again_in_the_commit_that_begins_an_apply,
                 are_judged_of_what_is_recorded_beside_the_changes;
             prepared: are_recorded_once_with_their_number, go_on_stage_by_stage, stay_while_something_is_made_of_them,
-                keep_their_host_entry, bases_are_counted_by_place;
+                keep_their_host_entry, bases_are_counted_by_place, calls_are_on_record_until_they_end;
             kept: follows_what_is_written, is_of_one_moment;
             chain: every_entry_is_linked, events_are_linked_and_may_begin_anywhere, holds_against_its_anchors_alone, writers_beside_each_other_make_one,
                 what_is_refused_leaves_no_link;

@@ -4,9 +4,10 @@ use proximity_domain::guest::{ContainerIdentity, NativeGuest};
 use proximity_domain::ids::{AppId, GuestId, HostId, PreparedId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::{Mac, Volid};
-use proximity_domain::prepared::{Base, Clones, Kept, Prepared, Spot, Stage};
+use proximity_domain::prepared::{Base, Call, Clones, Kept, Prepared, Sent, Spot, Stage};
 use proximity_store::StoreError;
 use proximity_store::effects::{Effects, GuestChange};
+use proximity_store::prepared::TemplateCall;
 use proximity_store::records::Fence;
 use serde_json::json;
 
@@ -105,6 +106,7 @@ pub async fn are_recorded_once_with_their_number(make: &impl Make) {
     let there = Kept {
         prepared: one.clone(),
         clones,
+        sent: None,
     };
     assert_eq!(kept(&world).await, [there]);
     assert!(
@@ -299,5 +301,34 @@ pub async fn bases_are_counted_by_place(make: &impl Make) {
         .await;
     removed.unwrap();
     assert_eq!(counted(&world, &one.spot, &one).await, 1, "they go with it");
+    world.assert_sound().await;
+}
+
+pub async fn calls_are_on_record_until_they_end(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let one = recorded(&mut world, 105, "nginx-light").await;
+    let sent = Sent {
+        call: Call::Create,
+        at: world.at(),
+    };
+    let told = TemplateCall {
+        action: "POST /nodes/pve1/lxc",
+        target: "lab/pve1/105",
+        details: json!({ "vmid": 105 }),
+    };
+    let store = world.store.clone();
+    let noted = store.note_template_call(one.id, sent, told.clone(), &world.actor);
+    noted.await.unwrap();
+    assert_eq!(kept(&world).await[0].sent, Some(sent));
+    store.settle_template_call(one.id).await.unwrap();
+    assert_eq!(kept(&world).await[0].sent, None);
+    let nobody = PreparedId(world.id());
+    let refused = store.note_template_call(nobody, sent, told.clone(), &world.actor);
+    let refused = refused.await;
+    assert!(matches!(refused, Err(StoreError::NotFound { .. })));
+    let refused = store.settle_template_call(nobody).await;
+    assert!(matches!(refused, Err(StoreError::NotFound { .. })));
+    let act = store.note_template_act(told, &world.actor, world.at());
+    act.await.unwrap();
     world.assert_sound().await;
 }
