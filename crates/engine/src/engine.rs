@@ -6,6 +6,7 @@ use std::time::Duration;
 use proximity_domain::apply::ChangeState;
 use proximity_domain::ids::OperationId;
 use proximity_domain::janitor;
+use proximity_domain::prepared::Policy;
 use proximity_domain::retention::Retention;
 use proximity_domain::retry::RetryPolicy;
 use proximity_domain::time::{Clock, Timestamp};
@@ -24,6 +25,7 @@ use crate::janitor::{JANITOR_EVERY, Janitor};
 use crate::reconcile::Reconciler;
 use crate::seams::{Connect, IdSource, Ingress, Probe};
 use crate::sources::SourceLimits;
+use crate::templates::Shelf;
 
 /// Everything the engine needs from outside, and what may be tuned.
 #[derive(Debug)]
@@ -103,6 +105,8 @@ pub struct EngineLimits {
     pub sources: SourceLimits,
     /// The folders of the catalog are looked at again and again.
     pub catalog_watch: bool,
+    /// Which prepared templates are made and kept, and whether any are.
+    pub templates: Policy,
 }
 
 const OPERATIONS: usize = 32;
@@ -146,6 +150,7 @@ impl Default for EngineLimits {
             tidy_every: TIDY_EVERY,
             sources: SourceLimits::default(),
             catalog_watch: false,
+            templates: Policy::default(),
         }
     }
 }
@@ -188,6 +193,8 @@ pub(crate) struct Inner {
     pub(crate) sources: Notify,
     /// The catalog as it is now.
     pub(crate) entries: Entries,
+    /// What is known of prepared templates beside the record.
+    pub(crate) shelf: Shelf,
 }
 
 impl Engine {
@@ -231,6 +238,7 @@ impl Engine {
                 applies: Notify::new(),
                 sources: Notify::new(),
                 entries,
+                shelf: Shelf::default(),
             }),
         }
     }

@@ -29,6 +29,7 @@ pub mod sagas;
 pub mod seams;
 pub mod sources;
 mod store_errors;
+pub mod templates;
 mod together;
 mod upstream_codes;
 mod view;

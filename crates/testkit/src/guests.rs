@@ -13,7 +13,7 @@ use proximity_pve::guest::{
 };
 use proximity_pve_emulator::core::guest::{
     GuestChange, GuestCommand, GuestDone, GuestError as CommandError, GuestInterface, GuestLook,
-    GuestOutcome, GuestSpec,
+    GuestOutcome, GuestSource, GuestSpec,
 };
 use proximity_pve_emulator::sim::guest::{
     self, Answer, Ended, Exec as Command, Guest, HttpRequest, Image, Net, Outcome, Shape, Wish,
@@ -155,6 +155,14 @@ impl Guests {
                 change: GuestChange::Apply { spec },
                 ..
             } => self.limit(vmid, spec),
+            GuestCommand::Change {
+                change:
+                    GuestChange::Copy {
+                        from: GuestSource::Guest(from),
+                        spec,
+                    },
+                ..
+            } => self.copy(vmid, from.vmid, spec),
             GuestCommand::Change { .. } => Err(unchangeable()),
         };
         GuestDone {
@@ -169,6 +177,30 @@ impl Guests {
             self.in_world(|world| resident.guest.boot(world, shape));
         });
         booted.ok_or_else(|| CommandError::Failed(format!("no guest {vmid}")))
+    }
+
+    /// A copy of another one's disk, with a shape of its own.
+    fn copy(&self, vmid: u32, from: u32, spec: &GuestSpec) -> Done {
+        if let Some(text) = taken(&self.create_fails) {
+            return Err(CommandError::Failed(text));
+        }
+        let source = self.at(from, |resident| resident.guest.on_disk());
+        let mut guest = source.ok_or_else(|| CommandError::Failed(format!("no guest {from}")))?;
+        guest.shape = self.shape(vmid, spec);
+        let resident = Resident {
+            guest,
+            has_no_address: false,
+            hangs: taken(&self.hangs_next),
+            hung: Arc::new(watch::Sender::new(false)),
+        };
+        self.with(|all| all.insert(vmid, resident));
+        Ok(())
+    }
+
+    /// What a file of a guest holds, if it has one; `None` without the guest.
+    #[must_use]
+    pub fn file(&self, vmid: u32, path: &str) -> Option<Option<Vec<u8>>> {
+        self.at(vmid, |resident| guest::pull(&resident.guest, path).ok())
     }
 
     /// New limits of one that runs; other devices it cannot be given.

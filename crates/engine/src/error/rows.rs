@@ -29,6 +29,7 @@ pub(super) fn not_found_row(what: &str) -> ErrorRow {
             "not_found",
             "list what was rejected with: proximity rejected",
         ),
+        "prepared template" => ("not_found", "list them with: proximity templates list"),
         "root password that was not shown yet, of app" => (
             "not_found",
             "root of the node sets another one: pct exec VMID -- passwd; proximity show APP tells the number",

@@ -5,6 +5,7 @@ mod again;
 mod arrival;
 mod at_step;
 mod bare;
+mod clones;
 mod context;
 mod crash;
 mod cut;

@@ -42,7 +42,11 @@ impl Change {
         let for_number = target.ends_with(&format!("/{vmid}"));
         for_number
             && match self {
-                Self::Create => call.starts_with("POST ") && call.ends_with("/lxc"),
+                // A clone's path names its source, its target the number that it is to get.
+                Self::Create => {
+                    let makes = call.ends_with("/lxc") || call.ends_with("/clone");
+                    call.starts_with("POST ") && makes
+                }
                 Self::Destroy => {
                     call.starts_with("DELETE ") && call.ends_with(&format!("/lxc/{vmid}"))
                 }
@@ -322,6 +326,9 @@ mod tests {
         assert!(is(Change::Create, make, "lab/pve1/100"));
         assert!(!is(Change::Create, make, "lab/pve1/1100"));
         assert!(!is(Change::Destroy, make, "lab/pve1/100"));
+        let copy = "POST /nodes/pve1/lxc/101/clone";
+        assert!(is(Change::Create, copy, "lab/pve1/100"));
+        assert!(!is(Change::Create, copy, "lab/pve1/101"));
         let start = "POST /nodes/pve1/lxc/100/status/start";
         assert!(!is(Change::Create, start, "lab/pve1/100"));
         let delete = "DELETE /nodes/pve2/lxc/100";

@@ -12,7 +12,7 @@ use proximity_domain::event::EventKind;
 use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 
-use super::steps::create_container::CreateContainer;
+use super::steps::create_container::{CreateContainer, NAME};
 use super::steps::health_check::CheckHealth;
 use super::steps::install::Install;
 use super::steps::power::ConfirmRunning;
@@ -22,6 +22,7 @@ use super::steps::start::StartContainer;
 use super::steps::status::{event, failed_status, status_after};
 use super::steps::wait_network::WaitNetwork;
 use crate::saga::{Calls, Cx, Ending, Row, Saga, StepResult};
+use crate::templates::count_deploy;
 
 const STEPS: &[Row] = &[
     Row {
@@ -33,7 +34,7 @@ const STEPS: &[Row] = &[
         action: &ReserveVmid,
     },
     Row {
-        name: "create_container",
+        name: NAME,
         percent: 15,
         log: "Creating LXC container",
         cancellable: true,
@@ -100,6 +101,7 @@ struct DeployEnding;
 #[async_trait]
 impl Ending for DeployEnding {
     async fn succeeded(&self, cx: &Cx) -> StepResult<Effects> {
+        count_deploy(cx).await;
         let mut line = cx.line(LogLevel::Info, "Complete!");
         line.percent = Some(100);
         Ok(Effects {

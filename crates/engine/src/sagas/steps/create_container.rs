@@ -1,4 +1,5 @@
-//! Creates the container with our mark, MAC and VMID, and learns its volume from what was read back.
+//! Creates the container with our mark, MAC and VMID, and learns its volume from what was read back. Where a prepared template of what it
+//! needs is ready it is cloned (`clone_container`), else unpacked from the archive.
 //!
 //! Nothing reserves a VMID but the create call itself. When somebody else was faster, whatever is there is looked at: with
 //! our mark it is our own call that arrived late; else the number is given up, a new one is committed as the step's intent,
@@ -7,32 +8,30 @@
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
-use proximity_domain::ids::Vmid;
 use proximity_domain::names::Volid;
 use proximity_domain::saga::StepRecord;
 use proximity_pve::lxc::{CreateLxc, NewNet};
-use proximity_store::effects::{Effects, GuestChange};
-use proximity_store::error::StoreError;
+use proximity_pve::upid::Upid;
+use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
+use super::choose_again::{choose_again, was_not_cloned, was_taken};
+use super::clone_container::{self, CLONE_TASK, Made};
 use super::destroy::{DOING as DESTROYING, Trace, half_created, remove_guest};
 use super::fetch_template::fetch;
-use super::reserve_vmid::{choose_vmid, new_guest};
 use super::unprotect::put_back;
 use crate::commands::bridge_of;
 use crate::saga::{
     Change, Cx, Done, Intent, Look, Sent as Calls, StepAction, StepError, StepResult,
-    absent_everywhere, confirm, crowded,
+    absent_everywhere, confirm,
 };
 
+/// Of the step.
+pub(crate) const NAME: &str = "create_container";
 const DOING: &str = "creating the container";
-/// How many numbers in a row may be lost to somebody else.
-const NUMBERS: usize = 8;
 /// How many looks in a row prove an absence that nothing else explains (doctrine: proof of absence).
 const OBSERVATIONS: u32 = 3;
-/// How often a number is chosen anew because another operation of ours reserved it in the meantime.
-const RESERVATIONS: u32 = 16;
 
 pub(crate) struct CreateContainer;
 
@@ -42,6 +41,17 @@ enum Attempt {
     Made(Box<Done>),
     /// Somebody else has the number; the text says how that was seen.
     Taken(String),
+    /// No clone was made, and nothing is there; the text says why.
+    NotCloned(String),
+}
+
+impl Attempt {
+    fn given_up(lost: Lost) -> Self {
+        match lost.by_clone {
+            true => Self::NotCloned(lost.how),
+            false => Self::Taken(lost.how),
+        }
+    }
 }
 
 #[async_trait]
@@ -50,8 +60,18 @@ impl StepAction for CreateContainer {
     /// is sent.
     async fn intend(&self, cx: &Cx) -> StepResult<Intent> {
         let found = crate::commands::find_template(cx).await?;
+        let made = match found.fetch {
+            None => clone_container::choose(cx, &found.volume).await?,
+            Some(_) => Made::default(),
+        };
         Ok(Intent {
-            value: json!({ "ostemplate": found.volume, "fetch": found.fetch, "taken": [] }),
+            value: json!({
+                "ostemplate": found.volume,
+                "fetch": found.fetch,
+                "taken": [],
+                "base": made.base,
+                "clone": made.clone,
+            }),
             ..Intent::none()
         })
     }
@@ -72,7 +92,8 @@ impl StepAction for CreateContainer {
             let taken = match cx.guest().await? {
                 Some(guest) => match attempt(cx, &guest, &intent).await? {
                     Attempt::Made(done) => return Ok(*done),
-                    Attempt::Taken(how) => Some((guest, how)),
+                    Attempt::Taken(how) => Some((guest, was_taken(&how))),
+                    Attempt::NotCloned(how) => Some((guest, was_not_cloned(&how))),
                 },
                 None => None,
             };
@@ -96,6 +117,8 @@ impl StepAction for CreateContainer {
                 guest.identity.rootfs_volid = None;
             }
             let task = settle_create(cx, &guest).await?;
+            let row = cx.row().map_or(Value::Null, |row| row.intent);
+            settle_clone(cx, &guest, &row).await?;
             let sent = cx.sent(Change::Create, vmid).await?;
             // A confirmed volume says so as well, also when the row's task is by now one of the undo's own.
             let made = task == Some(OwnTask::Made) || guest.identity.rootfs_volid.is_some();
@@ -140,9 +163,24 @@ enum OwnTask {
     Failed,
 }
 
+/// The task that the step has started before to make the container.
+fn earlier_make(cx: &Cx) -> Option<Upid> {
+    let created = cx.earlier_task("vzcreate");
+    created.or_else(|| cx.earlier_task(CLONE_TASK))
+}
+
+/// Where the guest is to be a clone: waits for what is at work, and gives a clone of ours its address, so that it is known by every factor.
+async fn settle_clone(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<()> {
+    if Made::by(intent).clone.is_none() {
+        return Ok(());
+    }
+    let wanted = request(cx, guest, intent).await?;
+    clone_container::settle(cx, guest, &wanted).await
+}
+
 /// Waits for the create task that is on our record, if there is one.
 async fn own_task(cx: &Cx) -> StepResult<Option<OwnTask>> {
-    let Some(upid) = cx.earlier_task("vzcreate") else {
+    let Some(upid) = earlier_make(cx) else {
         return Ok(None);
     };
     let outcome = cx.await_task(DOING, &upid).await?;
@@ -204,6 +242,7 @@ async fn attempt(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Att
         let sent = cx.sent(Change::Create, guest.place.vmid).await?;
         Ok(sent.did_nothing())
     };
+    settle_clone(cx, guest, intent).await?;
     let lost = match cx.look(guest).await? {
         Look::BeingCreated if nothing_sent().await? => {
             return Ok(Attempt::Taken(
@@ -221,6 +260,7 @@ async fn attempt(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Att
             Sent::Lost(lost) => Some(lost),
         },
     };
+    settle_clone(cx, guest, intent).await?;
     read_back(cx, guest, lost).await
 }
 
@@ -247,7 +287,7 @@ async fn read_back(cx: &Cx, guest: &NativeGuest, lost: Option<Lost>) -> StepResu
             if sent.is_in_doubt(usize::from(lost.by_task)) {
                 return Err(in_doubt(&lost.how));
             }
-            Ok(Attempt::Taken(lost.how))
+            Ok(Attempt::given_up(lost))
         }
         (Look::BeingCreated, None) => Err(half_created(guest)),
         (Look::Absent, None) => Err(StepError::Failed(Failure::new(
@@ -301,86 +341,11 @@ async fn strangers(cx: &Cx, guest: &NativeGuest, failure: Failure) -> StepResult
     Ok(Attempt::Taken(failure.message))
 }
 
-/// Gives up the number of `lost`, commits another one as the step's intent, and gives that intent.
-///
-/// The identity row of the old number is retired in the same commit; when there is no other number it is retired all the
-/// same, for what is there is not ours.
-async fn choose_again(
-    cx: &Cx,
-    intent: Value,
-    lost: Option<(NativeGuest, String)>,
-) -> StepResult<Value> {
-    let mut taken: Vec<Vmid> = serde_json::from_value(intent["taken"].clone()).unwrap_or_default();
-    let mut effects = Effects::default();
-    if let Some((guest, how)) = lost {
-        taken.push(guest.place.vmid);
-        effects.guests.push(GuestChange::Gone { guest: guest.id });
-        effects.log.push(cx.line(
-            LogLevel::Warning,
-            format!(
-                "VMID {} was taken by another guest in the meantime ({how}); it is left alone",
-                guest.place.vmid
-            ),
-        ));
-    }
-    let failure = match reserve(cx, &intent, &taken, &effects).await {
-        Ok(intent) => return Ok(intent),
-        Err(StepError::Failed(failure)) => failure,
-        Err(other) => return Err(other),
-    };
-    cx.store().note(&cx.fence, effects, cx.now()).await?;
-    Err(StepError::Failed(failure))
-}
-
-/// Commits a new number, beside `effects`.
-async fn reserve(cx: &Cx, intent: &Value, taken: &[Vmid], effects: &Effects) -> StepResult<Value> {
-    if taken.len() >= NUMBERS {
-        let numbers: Vec<String> = taken.iter().map(ToString::to_string).collect();
-        return Err(StepError::Failed(Failure::new(
-            "vmid_taken",
-            format!(
-                "{} VMIDs in a row were taken by others at the same moment: {}",
-                taken.len(),
-                numbers.join(", ")
-            ),
-            "another program creates guests as fast; give Proximity a range of its own \
-             (proximity hosts set LABEL --vmids FIRST-LAST), then retry",
-        )));
-    }
-    for _ in 0..RESERVATIONS {
-        let chosen = choose_vmid(cx, taken).await?;
-        let guest = new_guest(cx, chosen.vmid());
-        let next =
-            json!({ "ostemplate": intent["ostemplate"], "taken": taken, "vmid": guest.place.vmid });
-        let mut effects = effects.clone();
-        effects.guests.push(GuestChange::Insert(guest));
-        let begun = cx
-            .store()
-            .begin_step(
-                &cx.fence,
-                cx.step_index(),
-                cx.step_name(),
-                next.clone(),
-                effects,
-                cx.now(),
-            )
-            .await;
-        match begun {
-            Ok(()) => {
-                cx.reload().await.map_err(StepError::Halt)?;
-                return Ok(next);
-            }
-            Err(StoreError::Exists { .. }) => {}
-            Err(e) => return Err(e.into()),
-        }
-    }
-    Err(StepError::Transient(crowded()))
-}
-
 /// What a recovery would do that trusts neither the record nor a look: figure R1 must see it.
 #[cfg(any(feature = "crash-points", feature = "bug-switches"))]
 async fn create_once_more(cx: &Cx, mut guest: NativeGuest, intent: &Value) -> StepResult<Done> {
-    let vmid = choose_vmid(cx, &[]).await?.vmid();
+    let chosen = super::reserve_vmid::choose_vmid(cx, &[]).await?;
+    let vmid = chosen.vmid();
     guest.identity.vmid = vmid;
     guest.place.vmid = vmid;
     cx.create_lxc(&guest.place, request(cx, &guest, intent).await?)
@@ -401,6 +366,8 @@ struct Lost {
     how: String,
     /// A task of ours ended so; else the call was refused, or not sent.
     by_task: bool,
+    /// It was the call for a clone, or its task, that came to nothing: the number may be nobody's.
+    by_clone: bool,
 }
 
 impl Sent {
@@ -408,13 +375,14 @@ impl Sent {
         Self::Lost(Lost {
             how: how.into(),
             by_task: false,
+            by_clone: false,
         })
     }
 }
 
 /// Sends the create call, unless a create task of this VMID is already under way.
 async fn create(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Sent> {
-    if let Some(upid) = cx.earlier_task("vzcreate") {
+    if let Some(upid) = earlier_make(cx) {
         // An earlier attempt got its task: its verdict counts, it is not sent again.
         let outcome = cx.await_task(DOING, &upid).await?;
         return judge(cx, Cx::task_failed(DOING, &outcome));
@@ -435,15 +403,42 @@ async fn create(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Sent
         return Ok(Sent::lost("the cluster lists another guest"));
     }
     let request = request(cx, guest, intent).await?;
-    match cx.create_lxc(place, request).await {
+    let source = Made::by(intent).clone;
+    let made = match source {
+        None => cx.create_lxc(place, request).await,
+        Some(source) => {
+            if !clone_container::note(cx, guest, source).await? {
+                return Ok(not_cloned("the template is leaving", false));
+            }
+            clone_container::clone(cx, guest, source, &request).await
+        }
+    };
+    match made {
         Ok(outcome) => {
             cx.reload().await.map_err(StepError::Halt)?;
             judge(cx, Cx::task_failed(DOING, &outcome))
         }
         // Whether what has the number is ours, by an earlier call, the next look tells.
         Err(StepError::Uncertain(f)) if f.code == "vmid_taken" => Ok(Sent::lost(f.message)),
+        // The archive is always a way, and nothing was made.
+        Err(StepError::Failed(f)) if is_clone(intent) => Ok(not_cloned(&f.message, false)),
+        Err(StepError::Transient(f)) if is_clone(intent) && f.code == "container_locked" => {
+            Ok(not_cloned(&f.message, false))
+        }
         Err(e) => Err(e),
     }
+}
+
+fn is_clone(intent: &Value) -> bool {
+    Made::by(intent).clone.is_some()
+}
+
+fn not_cloned(how: &str, by_task: bool) -> Sent {
+    Sent::Lost(Lost {
+        how: how.to_owned(),
+        by_task,
+        by_clone: true,
+    })
 }
 
 /// The verdict of our own create task. One that lost the race for the configuration file has made nothing, and PVE has
@@ -458,7 +453,12 @@ fn judge(cx: &Cx, failure: Option<Failure>) -> StepResult<Sent> {
                 None => f.message,
             },
             by_task: true,
+            by_clone: false,
         })),
+        Some(f) if cx.row().is_some_and(|row| is_clone(&row.intent)) => {
+            let upid = cx.row().and_then(|row| row.upid).unwrap_or_default();
+            Ok(not_cloned(&format!("{} ({upid})", f.message), true))
+        }
         Some(f) => Err(StepError::Failed(f)),
     }
 }

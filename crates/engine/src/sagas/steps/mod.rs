@@ -2,6 +2,8 @@
 
 pub(crate) mod apply_settings;
 pub(crate) mod capture;
+mod choose_again;
+pub(crate) mod clone_container;
 pub(crate) mod configuration;
 pub(crate) mod create_container;
 pub(crate) mod destroy;

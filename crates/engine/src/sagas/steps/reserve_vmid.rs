@@ -12,9 +12,11 @@ use proximity_domain::saga::StepRecord;
 use proximity_domain::vmids::VmidRange;
 use proximity_pve::error::Error as PveError;
 use proximity_pve::wording::says_no_free_vmid;
+use proximity_store::Store;
 use proximity_store::effects::{Effects, GuestChange};
 use serde_json::{Value, json};
 
+use crate::cluster::Cluster;
 use crate::saga::{Cx, Done, Intent, StepAction, StepError, StepResult, pve_failure};
 use crate::vmids::Chosen;
 
@@ -94,36 +96,53 @@ pub(super) fn new_guest(cx: &Cx, vmid: Vmid) -> NativeGuest {
 /// the host's range, wherever that lies, or of the one PVE offers if it has none. No other operation of this process is given it until the answer is
 /// dropped, which is to be after it was committed. Only the create call makes it ours.
 pub(super) async fn choose_vmid(cx: &Cx, avoid: &[Vmid]) -> StepResult<Chosen> {
-    let held = held(cx).await?;
-    match cx.cluster.host().placement.vmids {
-        Some(range) => from_range(cx, range, &held, avoid).await,
-        None => from_pve(cx, &held, avoid).await,
+    let among = Numbers {
+        store: cx.store(),
+        cluster: &cx.cluster,
+    };
+    among.choose(avoid).await
+}
+
+/// The numbers of one cluster.
+pub(crate) struct Numbers<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) cluster: &'a Cluster,
+}
+
+impl Numbers<'_> {
+    /// As of [`choose_vmid`].
+    pub(crate) async fn choose(&self, avoid: &[Vmid]) -> StepResult<Chosen> {
+        let held = held(self).await?;
+        match self.cluster.host().placement.vmids {
+            Some(range) => from_range(self, range, &held, avoid).await,
+            None => from_pve(self, &held, avoid).await,
+        }
     }
 }
 
 /// What our record says is taken.
-async fn held(cx: &Cx) -> StepResult<HashSet<Vmid>> {
-    let guests = cx.store().host_guests(cx.app.host).await?;
+async fn held(at: &Numbers<'_>) -> StepResult<HashSet<Vmid>> {
+    let guests = at.store.host_guests(at.cluster.host().id).await?;
     Ok(guests.into_iter().map(|g| g.identity.vmid).collect())
 }
 
 /// The candidate for us alone, unless another operation is about to commit it, or did since the record was read.
-async fn for_us(cx: &Cx, candidate: Vmid) -> StepResult<Option<Chosen>> {
-    let Some(chosen) = cx.cluster.vmids().choose(candidate) else {
+async fn for_us(at: &Numbers<'_>, candidate: Vmid) -> StepResult<Option<Chosen>> {
+    let Some(chosen) = at.cluster.vmids().choose(candidate) else {
         return Ok(None);
     };
     // Whoever had chosen it before has committed it, or given it up: the record tells.
-    let held = cx.store().is_held(cx.app.host, candidate).await?;
+    let held = at.store.is_held(at.cluster.host().id, candidate).await?;
     Ok((!held).then_some(chosen))
 }
 
 async fn from_range(
-    cx: &Cx,
+    at: &Numbers<'_>,
     range: VmidRange,
     held: &HashSet<Vmid>,
     avoid: &[Vmid],
 ) -> StepResult<Chosen> {
-    let read = cx.cluster.read();
+    let read = at.cluster.read();
     let rows = read.resources_vm().await;
     let rows = rows.map_err(|e| pve_failure("listing the guests", &e))?;
     // What the token may not see is not listed; asking about the very number tells.
@@ -136,7 +155,7 @@ async fn from_range(
         };
         out.insert(candidate);
         used.insert(candidate);
-        let Some(chosen) = for_us(cx, candidate).await? else {
+        let Some(chosen) = for_us(at, candidate).await? else {
             continue;
         };
         match read.next_id(Some(candidate)).await {
@@ -161,25 +180,25 @@ async fn from_range(
         ),
         format!(
             "widen it with: proximity hosts set {} --vmids FIRST-LAST, or remove containers",
-            cx.cluster.label()
+            at.cluster.label()
         ),
     )))
 }
 
 /// What PVE offers, or else the next one of its range that is free: PVE offers the lowest to everybody who asks.
-async fn from_pve(cx: &Cx, held: &HashSet<Vmid>, avoid: &[Vmid]) -> StepResult<Chosen> {
+async fn from_pve(at: &Numbers<'_>, held: &HashSet<Vmid>, avoid: &[Vmid]) -> StepResult<Chosen> {
     let asking = |e| pve_failure("asking PVE for a free VMID", &e);
-    let read = cx.cluster.read();
+    let read = at.cluster.read();
     let lowest = match read.next_id(None).await {
         Ok(lowest) => lowest,
         Err(PveError::Refused { message, .. }) if says_no_free_vmid(&message) => {
-            return Err(none_offered(cx, message.trim_end().to_owned()));
+            return Err(none_offered(at, message.trim_end().to_owned()));
         }
         Err(e) => return Err(asking(e)),
     };
     let is_out = |candidate: &Vmid| held.contains(candidate) || avoid.contains(candidate);
     if !is_out(&lowest)
-        && let Some(chosen) = for_us(cx, lowest).await?
+        && let Some(chosen) = for_us(at, lowest).await?
     {
         return Ok(chosen);
     }
@@ -191,9 +210,9 @@ async fn from_pve(cx: &Cx, held: &HashSet<Vmid>, avoid: &[Vmid]) -> StepResult<C
     for (candidate, tried) in candidates.zip(0_u32..) {
         if tried == CANDIDATES {
             let why = format!("none of {CANDIDATES} VMIDs above {lowest} is free");
-            return Err(none_offered(cx, why));
+            return Err(none_offered(at, why));
         }
-        let Some(chosen) = for_us(cx, candidate).await? else {
+        let Some(chosen) = for_us(at, candidate).await? else {
             continue;
         };
         match read.next_id(Some(candidate)).await {
@@ -206,16 +225,16 @@ async fn from_pve(cx: &Cx, held: &HashSet<Vmid>, avoid: &[Vmid]) -> StepResult<C
         Some(range) => format!("no VMID of {range} is left, and PVE offers no others"),
         None => "PVE offers no VMIDs".to_owned(),
     };
-    Err(none_offered(cx, why))
+    Err(none_offered(at, why))
 }
 
-fn none_offered(cx: &Cx, why: String) -> StepError {
+fn none_offered(at: &Numbers<'_>, why: String) -> StepError {
     StepError::Failed(Failure::new(
         "vmids_exhausted",
         why,
         format!(
             "widen `next-id` in PVE's datacenter options, give Proximity a range of its own with: proximity hosts set {} --vmids FIRST-LAST, or remove containers",
-            cx.cluster.label()
+            at.cluster.label()
         ),
     ))
 }

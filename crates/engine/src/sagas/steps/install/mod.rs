@@ -9,7 +9,8 @@ use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 use serde_json::Value;
 
-use super::guest_session::GuestSession;
+use super::clone_container::Made;
+use super::guest_session::{GuestSession, command_failed};
 use super::health_check::recipe;
 use crate::catalog::{ResolvedRecipe, Step, UnitState, UnitStep};
 use crate::mask::Masker;
@@ -21,12 +22,19 @@ pub(crate) struct Install;
 impl StepAction for Install {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         let recipe = recipe(cx).await?;
-        if recipe.steps.is_empty() {
+        let is_clone = Made::of(cx).is_some_and(|made| made.clone.is_some());
+        if recipe.steps.is_empty() && !is_clone {
             return Ok(Done::nothing());
         }
         let guest = cx.must_have_guest().await?;
         let session = GuestSession::open(cx, guest, Masker::new(recipe.secrets()))?;
-        told(cx, &session, carry_out(cx, &session, &recipe).await).await
+        let work = async {
+            if is_clone {
+                renew(cx, &session).await?;
+            }
+            carry_out(cx, &session, &recipe).await
+        };
+        told(cx, &session, work.await).await
     }
 }
 
@@ -102,6 +110,19 @@ async fn carry_out(cx: &Cx, session: &GuestSession<'_>, recipe: &ResolvedRecipe)
         parts::judge(step, command.doing, &output, session.masker())?;
     }
     Ok(())
+}
+
+/// Gives a clone what its template was stripped of, where nothing did before: a machine-id, which systemd draws at the first start, and
+/// SSH host keys. Done twice it is done once.
+async fn renew(cx: &Cx, session: &GuestSession<'_>) -> StepResult<()> {
+    wait_booted(session).await?;
+    let line = cx.line(LogLevel::Info, "Renewing the identity of the clone");
+    let command = parts::renewal();
+    let output = session.change(&command, Some(line)).await?;
+    match output.exit_code {
+        0 => Ok(()),
+        _ => Err(command_failed(command.doing, &output, session.masker())),
+    }
 }
 
 /// Waits until the guest's init has brought everything up (or says what it could not).

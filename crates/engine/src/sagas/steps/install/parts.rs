@@ -170,6 +170,26 @@ const IS_ANOTHER: i32 = 65;
 /// What stands in the place of a SHA-256 that is not known.
 const ANY_SUM: &str = "-";
 
+/// What each clone has of its own. A guest without OpenSSH has no keys; one whose keys are there keeps them.
+const RENEW: &str = r#"
+if [ -x /usr/bin/systemd-machine-id-setup ] && [ ! -s /etc/machine-id ]; then
+  systemd-machine-id-setup >&2 || exit
+fi
+if [ -x /usr/bin/ssh-keygen ] && [ ! -s /etc/ssh/ssh_host_ed25519_key ]; then
+  ssh-keygen -q -A >&2 || exit
+  if systemctl is-enabled ssh.service >/dev/null 2>&1; then
+    systemctl reset-failed ssh.service >/dev/null 2>&1
+    systemctl restart ssh.service >&2 || exit
+  fi
+fi
+exit 0
+"#;
+
+/// See [`RENEW`].
+pub(super) fn renewal() -> Command {
+    script("renewing the identity of the clone", RENEW, "renew", &[])
+}
+
 /// A line for the app's log.
 pub(super) fn describe(step: &Step) -> String {
     match step {

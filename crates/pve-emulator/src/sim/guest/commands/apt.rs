@@ -8,13 +8,15 @@ use super::systemctl;
 
 /// What `update` leaves, and `install` needs.
 const LISTS: &str = "/var/lib/apt/lists";
+/// Where what was downloaded and not installed lies.
+const ARCHIVES: &str = "/var/cache/apt/archives";
 
 /// As apt 2.6.1 of Debian 12 says it.
 const NOT_FETCHED: &str =
     "E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?";
 
 const OPTIONS: Options = Options {
-    short: "qyso:t:",
+    short: "dqyso:t:",
     long: &[
         "quiet=?",
         "yes",
@@ -22,6 +24,7 @@ const OPTIONS: Options = Options {
         "no-install-recommends",
         "install-recommends",
         "no-download",
+        "download-only",
         "purge",
         "option=",
         "reinstall",
@@ -42,8 +45,10 @@ struct Manner {
     simulated: bool,
     purge: bool,
     again: bool,
-    /// Only what was fetched before is installed, and nothing of that is kept here.
+    /// Only what was fetched before is installed.
     no_download: bool,
+    /// It is fetched, and nothing is installed.
+    download_only: bool,
 }
 
 impl Manner {
@@ -54,6 +59,7 @@ impl Manner {
             purge: given.has(&["purge"]),
             again: given.has(&["reinstall"]),
             no_download: given.has(&["no-download"]),
+            download_only: given.has(&["d", "download-only"]),
         }
     }
 }
@@ -91,8 +97,9 @@ pub(crate) fn apt_get(run: &mut Run<'_>, args: &[String]) -> Done {
         "install" => Apt { run, manner }.install(names),
         "remove" => Apt { run, manner }.remove(names),
         "purge" => Apt { run, manner: purge }.remove(names),
-        // There are no archives of packages here that could be kept.
-        "clean" | "autoclean" => Ok(Ended::ok()),
+        "clean" => Ok(clean(run)),
+        // What is fetched here has no other version.
+        "autoclean" => Ok(Ended::ok()),
         "upgrade" | "dist-upgrade" | "full-upgrade" | "autoremove" | "autopurge" => {
             let text = format!("E: {verb} is not emulated with simulated containers");
             Ok(Ended::failed(100, text))
@@ -143,6 +150,17 @@ fn update(run: &mut Run<'_>) -> Ended {
     ))
 }
 
+/// Nothing that was fetched is kept.
+fn clean(run: &mut Run<'_>) -> Ended {
+    let files = &mut run.guest.files;
+    if files.is_dir(ARCHIVES)
+        && let Err(error) = files.remove_tree(ARCHIVES)
+    {
+        return Ended::failed(100, format!("E: Unable to clean {ARCHIVES} ({error})"));
+    }
+    Ended::ok()
+}
+
 struct Apt<'a, 'b> {
     run: &'a mut Run<'b>,
     manner: Manner,
@@ -187,9 +205,12 @@ impl Apt<'_, '_> {
         if more && !self.agreed(&mut report)? {
             return Ok(report);
         }
-        if self.manner.no_download && !wanted.is_empty() {
+        if self.manner.no_download && !wanted.iter().all(|name| self.is_fetched(name)) {
             report.complain(100, NOT_FETCHED);
             return Ok(report);
+        }
+        if self.manner.download_only {
+            return Ok(self.fetch(&wanted, report));
         }
         for name in in_the_way {
             let ended = self.take_away(&name, false);
@@ -207,6 +228,35 @@ impl Apt<'_, '_> {
             report = report.then(ended);
         }
         Ok(report)
+    }
+
+    /// The file that a package is fetched as.
+    fn archive(&self, name: &str) -> String {
+        let package = self.run.world.image.package(name);
+        let version = package.map_or("", |package| &package.version);
+        let version = version.replace(':', "%3a");
+        format!("{ARCHIVES}/{name}_{version}_amd64.deb")
+    }
+
+    fn is_fetched(&self, name: &str) -> bool {
+        self.run.guest.files.exists(&self.archive(name))
+    }
+
+    /// Keeps the packages without installing them.
+    fn fetch(&mut self, names: &[String], mut report: Ended) -> Ended {
+        let now_s = self.run.world.now_s;
+        for name in names {
+            let path = self.archive(name);
+            let files = &mut self.run.guest.files;
+            let made = files.make_dirs(ARCHIVES, now_s);
+            let kept = made.and_then(|_| files.write(&path, b"deb".to_vec(), now_s));
+            if let Err(error) = kept {
+                let text = format!("E: Could not open file {path} - open ({error})");
+                report.complain(100, &text);
+                return report;
+            }
+        }
+        report.stdout("Download complete and in download only mode\n")
     }
 
     /// Asks who did not say yes beforehand. An end of the input is a no.

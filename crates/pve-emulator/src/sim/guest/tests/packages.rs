@@ -28,6 +28,37 @@ fn without_downloads_only_what_is_there_is_installed() {
 }
 
 #[test]
+fn what_was_downloaded_before_is_installed_without_a_network() {
+    let mut room = room(256);
+    room.must(&["apt-get", "-q", "update"]);
+    let fetch = [
+        "apt-get",
+        "-q",
+        "-y",
+        "--download-only",
+        "install",
+        "--",
+        "nginx-light",
+    ];
+    room.must(&fetch);
+    assert_eq!(room.run(&["nginx", "-t"]).0, 127, "nothing is installed");
+    let install = [
+        "apt-get",
+        "-q",
+        "-y",
+        "--no-download",
+        "install",
+        "--",
+        "nginx-light",
+    ];
+    room.must(&install);
+    assert_eq!(room.run(&["nginx", "-t"]).0, 0);
+    room.must(&["apt-get", "-y", "remove", "nginx-light"]);
+    room.must(&["apt-get", "clean"]);
+    assert_eq!(room.run(&install).0, 100, "nothing is kept any more");
+}
+
+#[test]
 fn packages_need_lists_and_unknown_ones_are_refused() {
     let mut room = room(256);
     let install = ["apt-get", "-q", "-y", "install", "--", "nginx-light"];
