@@ -42,3 +42,4 @@ pub mod secrets;
 pub mod sources;
 pub mod stacks;
 pub mod stats;
+pub mod templates;

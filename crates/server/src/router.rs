@@ -218,6 +218,8 @@ fn entries() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::catalog_sources::remove))
         .routes(routes!(routes::catalog_sources::diff))
         .routes(routes!(routes::catalog_sources::take))
+        .routes(routes!(routes::templates::list))
+        .routes(routes!(routes::templates::drop))
 }
 
 /// Containers that are there, and what is told of them once they were taken over.

@@ -22,6 +22,7 @@ mod roles;
 mod rollback;
 mod sources;
 mod stack;
+mod templates;
 
 use std::path::PathBuf;
 
@@ -74,6 +75,7 @@ pub(crate) use sources::{
     Policy as SourcePolicy, SourceName, SourcesAdd, SourcesCommand, SourcesLook,
 };
 pub(crate) use stack::{StackCommand, StackName, StackPowerArgs, StackStartArgs};
+pub(crate) use templates::{TemplatesCommand, TemplatesDrop};
 
 /// Deploys apps as Proxmox VE containers, and looks after them.
 #[derive(Debug, Parser)]
@@ -238,6 +240,9 @@ pub(crate) enum Command {
     /// Git repositories with documents, which are looked at again and again, and applied by policy
     #[command(subcommand)]
     Sources(SourcesCommand),
+    /// Templates of Proxmox VE that were prepared for what is deployed again and again
+    #[command(subcommand)]
+    Templates(TemplatesCommand),
     /// Units of work: look at them, and decide about those that need a person
     #[command(subcommand)]
     Operations(OperationsCommand),

@@ -127,6 +127,8 @@ fn what_people_type_of_desired_state_is_understood() {
         "stack start shop --wait-timeout 10",
         "stack stop shop --force",
         "stack restart shop --resume 018f0000-0000-7000-8000-000000000001",
+        "templates list --json",
+        "templates drop 018f0000-0000-7000-8000-000000000001 --forget",
         "operations list --state stuck",
         "operations retry 018f0000-0000-7000-8000-000000000001",
         "operations abandon 018f0000-0000-7000-8000-000000000001 -q",

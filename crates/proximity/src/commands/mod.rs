@@ -58,6 +58,7 @@ mod show;
 mod sources;
 mod stack;
 mod stats;
+mod templates;
 mod uninit;
 mod validate;
 mod version;
@@ -82,7 +83,7 @@ use proximity_api::stacks::StackAction;
 use crate::cli::{
     AppliesCommand, ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand,
     NotifyCommand, OperationsCommand, PortsCommand, RejectionsCommand, SecretsCommand,
-    SnapshotsCommand, SourcesCommand, StackCommand,
+    SnapshotsCommand, SourcesCommand, StackCommand, TemplatesCommand,
 };
 use crate::context::Context;
 use crate::failed::Failed;
@@ -152,6 +153,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Applies(command) => applies(context, command).await,
         Command::Secrets(command) => secrets(context, command).await,
         Command::Sources(command) => sources(context, command).await,
+        Command::Templates(TemplatesCommand::List) => templates::list(context).await,
+        Command::Templates(TemplatesCommand::Drop(args)) => templates::drop(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Health => health::run(context).await,
         Command::Config(ConfigCommand::Show) => config::show(context),

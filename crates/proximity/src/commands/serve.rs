@@ -11,6 +11,7 @@ use proximity_engine::entries::CatalogWatch;
 use proximity_engine::policy::Reverter;
 use proximity_engine::probe::HttpProbe;
 use proximity_engine::sources::{SourceLimits, Sources};
+use proximity_engine::templates::Templates;
 use proximity_engine::worker::Worker;
 use proximity_engine::{housekeeping, route_sweep};
 use proximity_gateway::client::GatewayClient;
@@ -228,6 +229,7 @@ fn engine(
             retention: settings.retention.kept(),
             tidy_every: settings.retention.every(),
             catalog_watch: settings.catalog_watch,
+            templates: settings.engine.templates(),
             sources: SourceLimits {
                 folder: Some(settings.data_dir.join("sources")),
                 ..SourceLimits::default()
@@ -272,14 +274,15 @@ async fn look_beside_passes(engine: Engine, shutdown: CancellationToken) {
 }
 
 /// What is wanted of apps: plans that are applied, and the sources that they come from; and beside that the folders of the catalog, if
-/// they are to be looked at.
+/// they are to be looked at, and prepared templates.
 async fn carry_out(engine: Engine, is_alone: bool, shutdown: CancellationToken) {
     let applier = Applier::new(engine.clone(), is_alone);
     let sources = Sources::new(engine.clone());
     tokio::join!(
         applier.run(shutdown.clone()),
         sources.run(shutdown.clone()),
-        CatalogWatch::new(engine).run(shutdown),
+        CatalogWatch::new(engine.clone()).run(shutdown.clone()),
+        Templates::new(engine).run(shutdown),
     );
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use confique::Config;
 use proximity_domain::janitor::Limits;
 use proximity_domain::names::CatalogId;
+use proximity_domain::prepared::Policy;
 use proximity_domain::retention::{Keep, Retention};
 use serde::{Deserialize, Serialize};
 
@@ -202,6 +203,30 @@ pub(crate) struct EngineSettings {
     /// Create containers with the protection of Proxmox VE switched on.
     #[config(default = true, env = "PROXIMITY_ENGINE_PROTECT")]
     pub(crate) protect: bool,
+    /// `on`: of what is deployed again and again a template of Proxmox VE is prepared, with the packages in its cache, and the next containers
+    /// are clones of it. `off`: none is made or used, and those that there are go as soon as nothing hangs on them.
+    #[config(default = "off", env = "PROXIMITY_ENGINE_TEMPLATE_CACHE")]
+    pub(crate) template_cache: TemplateCache,
+}
+
+/// Whether prepared templates are made and used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TemplateCache {
+    /// None.
+    Off,
+    /// Of what is deployed again and again.
+    On,
+}
+
+impl EngineSettings {
+    /// As the engine takes it.
+    pub(crate) fn templates(&self) -> Policy {
+        Policy {
+            on: self.template_cache == TemplateCache::On,
+            ..Policy::default()
+        }
+    }
 }
 
 /// Marking apps that are stuck: on their way to another status for longer than this, with nobody at work on them. They are

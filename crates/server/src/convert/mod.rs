@@ -27,6 +27,7 @@ mod sites;
 mod sources;
 mod stacks;
 mod stats;
+mod templates;
 
 pub(crate) use addresses::addresses;
 pub(crate) use adoption::{adoption, discovery, drift, guarding, restore_preview};
@@ -57,6 +58,7 @@ pub(crate) use sites::{shown_site, site};
 pub(crate) use sources::source;
 pub(crate) use stacks::{stack, stack_request, stack_run};
 pub(crate) use stats::stats;
+pub(crate) use templates::template;
 
 use proximity_api::apps::{Ports, Problem};
 use proximity_domain::failure::Failure;

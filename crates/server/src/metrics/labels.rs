@@ -59,6 +59,11 @@ pub(super) struct OfJournal {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct InStage {
+    pub(super) stage: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Apps {
     pub(super) kind: String,
     pub(super) status: String,

@@ -13,6 +13,7 @@ mod page;
 mod process;
 mod scrape;
 mod store;
+mod templates;
 mod traces;
 mod work;
 
@@ -22,6 +23,7 @@ use operations::OperationMetrics;
 pub use page::metrics_markdown;
 pub(crate) use scrape::Scrape;
 use store::StoreMetrics;
+use templates::TemplateMetrics;
 pub use traces::SpanFate;
 use traces::TraceMetrics;
 use work::WorkMetrics;
@@ -77,6 +79,7 @@ struct Inner {
     told: Family<Told, Counter>,
     operations: OperationMetrics,
     journals: JournalMetrics,
+    templates: TemplateMetrics,
 }
 
 impl Metrics {
@@ -102,6 +105,7 @@ impl Metrics {
             told: Family::default(),
             operations: OperationMetrics::default(),
             journals: JournalMetrics::default(),
+            templates: TemplateMetrics::default(),
         };
         inner.register(version);
         inner.work.show_all();
@@ -181,6 +185,7 @@ impl Metrics {
         drop(self.0.told.get_or_create(&Told { kind: "" }));
         self.0.operations.show_all();
         self.0.journals.show_all();
+        self.0.templates.show_all();
         self.0.store.show_all();
         self.0.traces.show_all();
     }
@@ -195,6 +200,7 @@ impl Metrics {
         if scrape.sees_only.is_none() {
             inner.operations.look(reader).await?;
             inner.journals.look(reader).await?;
+            inner.templates.look(reader).await?;
         }
         let counts = reader.app_counts(scrape.sees_only).await?;
         let streams = i64::try_from(scrape.streams).unwrap_or(i64::MAX);
@@ -296,6 +302,7 @@ impl Inner {
         );
         self.operations.register(registry);
         self.journals.register(registry);
+        self.templates.register(registry);
         self.store.register_snapshots(registry);
         self.work.register_changes(registry);
     }

@@ -163,6 +163,7 @@ mod tests {
             include_str!("journals.rs"),
             include_str!("scrape.rs"),
             include_str!("store.rs"),
+            include_str!("templates.rs"),
             include_str!("traces.rs"),
             include_str!("work.rs"),
         ];

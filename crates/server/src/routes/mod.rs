@@ -40,4 +40,5 @@ pub(crate) mod secrets;
 pub(crate) mod sources;
 pub(crate) mod stacks;
 pub(crate) mod stats;
+pub(crate) mod templates;
 pub(crate) mod update_app;

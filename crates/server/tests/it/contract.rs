@@ -12,6 +12,7 @@ mod plans;
 mod preflights;
 mod rollback;
 mod sources;
+mod templates;
 mod updates;
 
 use std::collections::BTreeSet;
@@ -114,6 +115,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     adopted::adoption(&live).await;
     observed::resources(&live).await;
     passwords::shown_once(&live).await;
+    templates::dropped(&live).await;
     let gone = live
         .settled("POST", "/api/apps/web/action", &action("delete"))
         .await;
@@ -548,6 +550,7 @@ async fn who_may_not_is_refused_on_every_operation() {
             let path = path.replace("{node}", "pve1").replace("{resource}", "x");
             let path = path.replace("{apply}", "x").replace("{secret}", "x");
             let path = path.replace("{source}", "x").replace("{stack}", "x");
+            let path = path.replace("{template}", "x");
             let path = match path.as_str() {
                 "/api/resources/x/at" => format!("{path}?time=2026-01-01T00:00:00Z"),
                 "/api/resources/x/diff" => format!("{path}?from=2026-01-01T00:00:00Z"),
@@ -567,6 +570,7 @@ async fn who_may_not_is_refused_on_every_operation() {
                 "/api/secrets",
                 "/api/sources",
                 "/api/catalog-sources",
+                "/api/templates",
             ];
             let everybodys =
                 path == "/api/apps/discover" || shared.iter().any(|start| path.starts_with(start));

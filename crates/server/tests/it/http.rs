@@ -52,6 +52,8 @@ const PROTECTED: [(&str, &str); 52] = [
     ("DELETE", "/api/sources/x"),
     ("POST", "/api/sources/x/sync"),
     ("POST", "/api/sources/x/plan"),
+    ("GET", "/api/templates"),
+    ("DELETE", "/api/templates/x"),
     ("GET", "/api/ports"),
     ("POST", "/api/ports/free"),
     ("GET", "/api/notify/channels"),
