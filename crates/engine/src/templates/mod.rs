@@ -29,7 +29,7 @@ use crate::error::EngineError;
 /// From one look at all to the next where nothing is to be done: what has had its time leaves so late.
 const AT_REST: Duration = Duration::from_secs(600);
 /// After what could not be read or done.
-const AGAIN: Duration = Duration::from_secs(15);
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// Makes templates, looks after them, and destroys them, until it is told to stop.
 #[derive(Debug)]

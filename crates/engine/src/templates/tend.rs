@@ -26,13 +26,13 @@ use crate::saga::{Halt, StepError, StepResult, pve_failure};
 /// So many acts in a row at most: each is followed by a look.
 const ACTS: usize = 24;
 /// From one look at a task to the next.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long one may be in the making, ms.
 const MAKING_MS: i64 = 2 * 3_600 * 1_000;
 /// How long one gets to shut down by itself, seconds.
 const SHUTDOWN_S: u32 = 30;
 /// How often it is looked whether one has become a template without any task of it.
-const QUIET_LOOKS: u32 = 6;
+const QUIET_LOOKS: u32 = 12;
 /// What one is given while it is filled.
 const MEMORY_MIB: u32 = 512;
 /// How far the clock of a node may be behind ours, seconds.
@@ -100,6 +100,9 @@ impl Templates {
         let left_ms = hands.late_for_ms();
         if left_ms > 0 {
             return Ok(Went::Rests(Duration::from_millis(left_ms).min(AT_REST)));
+        }
+        if kept.sent.is_some() && !hands.running_tasks().await?.is_empty() {
+            return Ok(Went::Rests(LOOK_EVERY));
         }
         let (one, engine) = (&kept.prepared, &self.engine);
         let age_ms = engine.now().0.saturating_sub(one.recorded_at.0);

@@ -42,5 +42,6 @@ mod shutdowns;
 mod sites;
 mod sources;
 mod unpinned;
+mod templates;
 mod updates;
 mod vmids;
