@@ -8,6 +8,7 @@ mod nodes;
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::ids::Vmid;
 use crate::names::{Hostname, SiteName};
 use crate::network::{Conflict, Network};
 use crate::place::{Need, NoPlace, NodeCapacity, is_apart, place};
@@ -198,6 +199,8 @@ pub struct NodeFacts {
     pub template: Option<String>,
     /// There is none, and a deploy would first download this file.
     pub offer: Option<String>,
+    /// The prepared template that a deploy would clone.
+    pub prepared: Option<Vmid>,
     /// The storage that was looked for.
     pub storage: String,
     /// The bridge that was looked for.

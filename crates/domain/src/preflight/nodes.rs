@@ -118,9 +118,10 @@ fn template(node: &NodeFacts, figures: &Figures, need: &Need) -> Line {
         (None, true) => Amount::text("there"),
         (None, false) => Amount::text("none"),
     };
-    let note = match &node.offer {
-        Some(file) => format!("a deploy downloads {file} first"),
-        None => String::new(),
+    let note = match (&node.offer, node.prepared) {
+        (Some(file), _) => format!("a deploy downloads {file} first"),
+        (None, Some(vmid)) => format!("a deploy clones the prepared template {vmid}"),
+        (None, None) => String::new(),
     };
     Line {
         has: Some(has),

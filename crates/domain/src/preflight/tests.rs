@@ -26,6 +26,7 @@ fn node(name: &str, free_memory_mib: u64) -> NodeFacts {
         },
         template: Some("local:vztmpl/debian-12_1.tar.zst".to_owned()),
         offer: None,
+        prepared: None,
         storage: "fast".to_owned(),
         bridge: "vmbr0".to_owned(),
     }
@@ -222,6 +223,15 @@ fn a_template_that_is_downloaded_first_is_said_and_stops_nothing() {
     let line = judged.lines.iter().find(|line| line.what == What::Template);
     let note = "a deploy downloads debian-12_2.tar.zst first";
     assert_eq!(line.unwrap().note, note);
+}
+
+#[test]
+fn a_template_that_would_be_cloned_is_said() {
+    let mut prepared = node("pve1", 2000);
+    prepared.prepared = Some(Vmid::try_from(105_u32).unwrap());
+    let judged = judge(&facts(vec![prepared]));
+    let line = judged.lines.iter().find(|line| line.what == What::Template);
+    assert_eq!(line.unwrap().note, "a deploy clones the prepared template 105");
 }
 
 /// Nothing that was not read is a figure.

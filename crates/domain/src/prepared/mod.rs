@@ -24,7 +24,7 @@ pub use clone::{CloneStanding, clone_standing};
 pub use making::{Act, Seen, Sight, next};
 pub use sent::{Call, Sent};
 pub use upkeep::{Archive, Leaves, NotWorth, Policy, Wish, is_over, is_worth_making, leaving};
-pub use way::{Ask, Way, WhyArchive, way};
+pub use way::{Ask, Guess, Way, WhyArchive, likely, way};
 
 /// Where a prepared template is, and where alone clones of it are made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

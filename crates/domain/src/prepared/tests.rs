@@ -189,6 +189,34 @@ fn a_container_is_made_of_a_template_of_its_base_in_its_place_and_else_from_the_
 }
 
 #[test]
+fn what_would_be_cloned_is_told_from_the_record_alone() {
+    let nginx = base(&["nginx-light"]);
+    let stock = [kept(100, Stage::Ready, nginx.clone())];
+    let here = spot("pve1");
+    let guess = Guess {
+        spot: &here,
+        os_template: &nginx.os_template,
+        packages: &nginx.packages,
+        disk_gib: 4,
+    };
+    assert_eq!(likely(&stock, &guess, &on(), NOW), Some(vmid(100)));
+    assert_eq!(likely(&stock, &guess, &Policy::default(), NOW), None);
+    let larger = Guess {
+        disk_gib: 5,
+        ..guess
+    };
+    assert_eq!(likely(&stock, &larger, &on(), NOW), None);
+    let caddy = base(&["caddy"]);
+    let other = Guess {
+        packages: &caddy.packages,
+        ..guess
+    };
+    assert_eq!(likely(&stock, &other, &on(), NOW), None);
+    let leaves = [kept(100, Stage::Leaving, nginx.clone())];
+    assert_eq!(likely(&leaves, &guess, &on(), NOW), None);
+}
+
+#[test]
 fn one_is_made_once_a_base_is_deployed_again_where_there_is_room() {
     let nginx = base(&["nginx-light"]);
     let key = nginx.key();

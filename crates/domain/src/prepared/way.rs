@@ -1,7 +1,10 @@
 //! Which way a new container is made.
 
-use super::{BaseKey, Kept, Policy, Spot, Stage, age_ms};
-use crate::ids::PreparedId;
+use std::collections::BTreeSet;
+
+use super::{Base, BaseKey, FORMAT, Kept, Policy, Spot, Stage, age_ms};
+use crate::ids::{PreparedId, Vmid};
+use crate::names::Volid;
 use crate::time::Timestamp;
 
 /// What a container is wanted to be.
@@ -66,5 +69,48 @@ pub fn way(stock: &[Kept], ask: &Ask<'_>, policy: &Policy, now: Timestamp) -> Wa
     match ask.links {
         true => Way::Linked(found.id),
         false => Way::Whole(found.id),
+    }
+}
+
+/// A container of which the archive's size was not read.
+#[derive(Debug, Clone, Copy)]
+pub struct Guess<'a> {
+    /// Where it would come.
+    pub spot: &'a Spot,
+    /// The OS template it would be made from.
+    pub os_template: &'a Volid,
+    /// The packages of its recipe.
+    pub packages: &'a BTreeSet<String>,
+    /// Size of its root file system, GiB.
+    pub disk_gib: u32,
+}
+
+/// The number of the template that such a container would be cloned from now, as far as the record tells: whether the archive is still the
+/// same, and the template still ours, is looked at when it is cloned.
+#[must_use]
+pub fn likely(
+    stock: &[Kept],
+    guess: &Guess<'_>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Vmid> {
+    let is_like = |base: &Base| {
+        base.format == FORMAT
+            && base.os_template == *guess.os_template
+            && base.packages == *guess.packages
+    };
+    let mut all = stock.iter().map(|kept| &kept.prepared);
+    let found = all.find(|one| {
+        one.stage == Stage::Ready && one.spot == *guess.spot && is_like(&one.base)
+    })?;
+    let ask = Ask {
+        spot: guess.spot,
+        key: &found.base.key(),
+        disk_gib: guess.disk_gib,
+        links: false,
+    };
+    match way(stock, &ask, policy, now) {
+        Way::Linked(_) | Way::Whole(_) => Some(found.identity.vmid),
+        Way::FromArchive(_) => None,
     }
 }

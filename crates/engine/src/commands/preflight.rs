@@ -3,13 +3,16 @@
 //! The request is taken apart, the nodes are looked at and the place is chosen by the very functions of [`Engine::create_app`].
 //! What is asked beyond that is read at the place that was chosen: the rights of the host's tokens and the node's name servers.
 
+use std::collections::BTreeSet;
+
 use proximity_domain::create::Refusal;
-use proximity_domain::names::{Hostname, NodeName, SiteName};
+use proximity_domain::names::{Hostname, NodeName, SiteName, Volid};
 use proximity_domain::network::Network;
 use proximity_domain::place;
 use proximity_domain::preflight::{
     Facts, Line, NodeFacts, PlaceFacts, PortFacts, Reading, Unasked, Verdict, What, judge,
 };
+use proximity_domain::prepared::{Guess, Spot, likely};
 use proximity_domain::site::Site;
 use proximity_store::error::StoreError;
 use proximity_store::records::{AppRecord, HostRecord};
@@ -84,6 +87,14 @@ impl Engine {
             }
             None => None,
         };
+        let packages = wanted.offered.entry.packages();
+        let packages = packages.into_iter().map(str::to_owned).collect();
+        let mut nodes = nodes(&seen, &request.network);
+        if request.root_keys.is_empty() && !request.root_password {
+            let disk_gib = wanted.need.resources.disk_gib;
+            self.see_prepared(&seen, &mut nodes, &packages, disk_gib)
+                .await?;
+        }
         let facts = Facts {
             hostname,
             taken: taken.is_some(),
@@ -91,7 +102,7 @@ impl Engine {
             need: wanted.need,
             network: request.network.clone(),
             unasked: unasked(&seen.out),
-            nodes: nodes(&seen, &request.network),
+            nodes,
             public: port_facts(public),
             internal: port_facts(internal),
             at_place,
@@ -107,6 +118,40 @@ impl Engine {
             place,
             lines: lines.collect(),
         })
+    }
+
+    /// Finds of each node the prepared template that a deploy would clone there.
+    async fn see_prepared(
+        &self,
+        seen: &Seen<'_>,
+        nodes: &mut [NodeFacts],
+        packages: &BTreeSet<String>,
+        disk_gib: u32,
+    ) -> Result<(), EngineError> {
+        let policy = &self.inner.parts.limits.templates;
+        if !policy.on {
+            return Ok(());
+        }
+        let stock = self.store().prepared().await?;
+        for (facts, host) in nodes.iter_mut().zip(&seen.owners) {
+            let volume = facts.template.as_deref();
+            let Some(os_template) = volume.and_then(|volume| volume.parse::<Volid>().ok()) else {
+                continue;
+            };
+            let spot = Spot {
+                host: host.id,
+                node: facts.capacity.node.clone(),
+                storage: host.storage.clone(),
+            };
+            let guess = Guess {
+                spot: &spot,
+                os_template: &os_template,
+                packages,
+                disk_gib,
+            };
+            facts.prepared = likely(&stock, &guess, policy, self.now());
+        }
+        Ok(())
     }
 
     /// The host name of the site that is asked for, and whether another app is led to under it.
@@ -169,6 +214,7 @@ fn nodes(seen: &Seen<'_>, network: &Network) -> Vec<NodeFacts> {
         capacity: capacity.clone(),
         template: template.clone(),
         offer: offer.clone(),
+        prepared: None,
         storage: host.storage.to_string(),
         bridge: bridge_of(host, network).to_string(),
     })
