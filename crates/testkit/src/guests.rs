@@ -353,7 +353,7 @@ impl Guests {
 }
 
 fn unchangeable() -> CommandError {
-    CommandError::Failed("these guests cannot be copied, kept or given other devices".into())
+    CommandError::Failed("these guests cannot be kept, put back or given other devices".into())
 }
 
 fn taken(once: &Mutex<Option<String>>) -> Option<String> {

@@ -154,7 +154,11 @@ impl Engine {
         let (rows, mut gaps) = listed?;
         // Read after the list, so that what was recorded meanwhile is not called a stranger.
         let held = self.store().recorded_guests_of_host(record.id).await?;
-        let held: BTreeSet<Vmid> = held.iter().map(|guest| guest.place().vmid).collect();
+        let mut held: BTreeSet<Vmid> = held.iter().map(|guest| guest.place().vmid).collect();
+        let templates = self.store().prepared().await?;
+        let here = templates.iter().map(|kept| &kept.prepared);
+        let here = here.filter(|one| one.spot.host == record.id);
+        held.extend(here.map(|one| one.identity.vmid));
         let strangers = rows
             .into_iter()
             .filter(|row| row.kind == GuestKind::Lxc && !held.contains(&row.vmid));

@@ -71,7 +71,7 @@ impl<'a> Hands<'a> {
         let read = self.cluster.read();
         match read.lxc_config(&place.node, place.vmid).await {
             Ok(config) => Ok(Some(Read {
-                seen: observed(place, &config, false),
+                seen: observed(place.clone(), &config, false),
                 template: config.template,
                 read_started,
             })),

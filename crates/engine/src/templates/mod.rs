@@ -102,8 +102,7 @@ impl Templates {
                 archives.insert(kept.prepared.id, archive);
             }
         }
-        let archive =
-            |one: &Prepared| archives.get(&one.id).copied().unwrap_or(Archive::Unknown);
+        let archive = |one: &Prepared| archives.get(&one.id).copied().unwrap_or(Archive::Unknown);
         let now = engine.now();
         for (id, why) in leaving(stock, archive, policy, now) {
             let found = stock.iter().find(|kept| kept.prepared.id == id);

@@ -44,7 +44,9 @@ fn said(one: &Dropped) -> String {
 
 fn human(list: &PreparedTemplateList) -> String {
     table(
-        ["ID", "PLACE", "STAGE", "SINCE", "PACKAGES", "LINKED", "USED", "TROUBLE"],
+        [
+            "ID", "PLACE", "STAGE", "SINCE", "PACKAGES", "LINKED", "USED", "TROUBLE",
+        ],
         list.templates.iter().map(row),
         "no templates are prepared",
     )
