@@ -45,7 +45,6 @@ use crate::rollback::{DesiredHistory, DesiredQuery, RollbackAll, RollbackApp};
 use crate::secrets::{SecretEntry, SecretList, SetSecret};
 use crate::sources::{AddSource, AddedSource, Source, SourceList};
 use crate::stats::Stats;
-use crate::templates::{DropTemplate, PreparedTemplateList};
 
 type Answer<T> = Result<T, ClientError>;
 
@@ -203,17 +202,6 @@ impl Client {
     pub async fn unreject(&self, app: &str) -> Answer<()> {
         self.send(self.request(Method::DELETE, &["rejected", app]))
             .await
-    }
-
-    /// `GET /api/templates`.
-    pub async fn templates(&self) -> Answer<PreparedTemplateList> {
-        self.get(&["templates"], NO_QUERY).await
-    }
-
-    /// `DELETE /api/templates/{template}`.
-    pub async fn drop_template(&self, template: &str, query: &DropTemplate) -> Answer<()> {
-        let request = self.request(Method::DELETE, &["templates", template]);
-        self.send(request.query(query)).await
     }
 
     /// `GET /api/apps/{app}/desired`; `app` is an id or a host name.

@@ -5,6 +5,7 @@ mod error;
 mod events;
 mod inside;
 mod sse;
+mod templates;
 mod token_file;
 mod wire;
 
