@@ -26,6 +26,7 @@ pub mod identity;
 pub mod ids;
 pub mod ignore;
 pub mod inside;
+pub mod image;
 pub mod interface;
 pub mod janitor;
 pub mod made_with;

@@ -55,6 +55,8 @@ pub struct Figures {
     pub has_template: bool,
     /// It is not, and the node can download it.
     pub offers_template: bool,
+    /// An image is wanted, and this version of Proxmox VE makes no containers of images; `None` where neither is so.
+    pub too_old: Option<String>,
 }
 
 /// The host entry's storage, as one node sees it.
@@ -76,8 +78,10 @@ pub enum StorageState {
 pub struct Need {
     /// Memory, cores, disk.
     pub resources: Resources,
-    /// The template, as the catalog names it.
+    /// The template, or the image, as the catalog names it.
     pub template: String,
+    /// Room for volumes beside the root file system, GiB.
+    pub volumes_gib: u64,
     /// It is set up inside.
     pub inside: bool,
     /// Where the apps are that it is to be kept apart from: taken only when no other node fits.
@@ -114,6 +118,8 @@ pub enum Lack {
     },
     /// The template is not there.
     Template(String),
+    /// Its Proxmox VE, of this version, makes no containers of images.
+    TooOld(String),
     /// The storage is not there.
     StorageAbsent,
     /// The storage cannot be used now.
@@ -141,6 +147,7 @@ impl Lack {
             Self::MemoryFree { .. } => "memory_short",
             Self::Cores { .. } => "cores_above_node",
             Self::Template(_) => "template_missing",
+            Self::TooOld(_) => "pve_too_old",
             Self::StorageAbsent | Self::StorageInactive => "storage_missing",
             Self::StorageFull { .. } => "storage_full",
             Self::Bridge => "bridge_missing",
@@ -171,6 +178,10 @@ impl fmt::Display for Lack {
             ),
             Self::Cores { has } => write!(f, "has {has} CPU threads"),
             Self::Template(name) => write!(f, "does not have the template {name}"),
+            Self::TooOld(version) => write!(
+                f,
+                "has Proxmox VE {version}, and containers of images are made from 9.1 on"
+            ),
             Self::StorageAbsent => f.write_str("does not have the storage"),
             Self::StorageInactive => f.write_str("cannot use the storage now"),
             Self::StorageFull {
@@ -331,14 +342,13 @@ pub fn lacks(node: &NodeCapacity, need: &Need) -> Vec<Lack> {
     if figures.cpus < asked.cores {
         lacks.push(Lack::Cores { has: figures.cpus });
     }
-    if !figures.has_template && !figures.offers_template {
+    if let Some(version) = &figures.too_old {
+        lacks.push(Lack::TooOld(version.clone()));
+    } else if !figures.has_template && !figures.offers_template {
         lacks.push(Lack::Template(need.template.clone()));
     }
-    lacks.extend(storage_lack(
-        node,
-        figures.storage,
-        u64::from(asked.disk_gib),
-    ));
+    let disk_gib = u64::from(asked.disk_gib).saturating_add(need.volumes_gib);
+    lacks.extend(storage_lack(node, figures.storage, disk_gib));
     if !figures.has_bridge {
         lacks.push(Lack::Bridge);
     }

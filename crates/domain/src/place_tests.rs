@@ -10,6 +10,7 @@ fn need() -> Need {
     Need {
         resources: ASK,
         template: "debian-12".to_owned(),
+        volumes_gib: 0,
         inside: false,
         apart_from: Vec::new(),
     }
@@ -24,6 +25,7 @@ fn figures(free_memory_mib: u64) -> Figures {
         has_bridge: true,
         has_template: true,
         offers_template: false,
+        too_old: None,
     }
 }
 
@@ -120,6 +122,28 @@ fn a_node_that_would_download_the_template_comes_after_those_that_have_it() {
     let bare = with(|figures| figures.has_template = false);
     let missing = place(&[bare], &need()).unwrap_err();
     assert_eq!(missing.code(), "template_missing");
+}
+
+#[test]
+fn a_node_that_makes_nothing_of_images_is_too_old_whatever_it_has() {
+    let old = with(|figures| figures.too_old = Some("9.0.3".to_owned()));
+    let none = place(std::slice::from_ref(&old), &need()).unwrap_err();
+    assert_eq!(none.code(), "pve_too_old");
+    let said = "home/a has Proxmox VE 9.0.3, and containers of images are made from 9.1 on";
+    assert!(none.to_string().ends_with(said), "{none}");
+    assert_eq!(place(&[old, node("b", 600)], &need()), Ok(1));
+}
+
+#[test]
+fn volumes_take_room_beside_the_root_file_system() {
+    let with_volumes = |volumes_gib| Need {
+        volumes_gib,
+        ..need()
+    };
+    let nodes = [node("a", 2000)];
+    assert_eq!(place(&nodes, &with_volumes(46)), Ok(0));
+    let none = place(&nodes, &with_volumes(47)).unwrap_err();
+    assert_eq!(none.code(), "storage_full");
 }
 
 #[test]

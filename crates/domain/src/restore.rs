@@ -91,8 +91,8 @@ pub struct RestorePlan {
     pub left: Vec<(String, NotRestored)>,
 }
 
-/// A change of options: only [`RestorePlan::change`] and [`crate::update::Limits::change`] make one, so no volume, mount or
-/// identity is in it.
+/// A change of options: only [`RestorePlan::change`], [`crate::update::Limits::change`] and [`crate::image::ImageOptions::change`] make
+/// one, so no volume, mount or identity is in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OptionChange {
     set: BTreeMap<String, String>,

@@ -37,7 +37,7 @@ pub(super) fn lines(node: &NodeFacts, need: &Need, lacking: Verdict) -> Vec<Line
             )
         }));
         lines.push(judged(template(node, figures, need), |lack| {
-            matches!(lack, Lack::Template(_))
+            matches!(lack, Lack::Template(_) | Lack::TooOld(_))
         }));
         lines.push(judged(bridge(node, figures), |lack| {
             matches!(lack, Lack::Bridge)
@@ -91,6 +91,7 @@ fn cores(figures: &Figures, need: &Need) -> Line {
 
 fn storage(node: &NodeFacts, figures: &Figures, need: &Need) -> Line {
     let promised = node.capacity.promised_disk_gib;
+    let wanted_gib = u64::from(need.resources.disk_gib).saturating_add(need.volumes_gib);
     let has = match figures.storage {
         StorageState::Absent => Amount::text("absent"),
         StorageState::Inactive => Amount::text("inactive"),
@@ -105,7 +106,7 @@ fn storage(node: &NodeFacts, figures: &Figures, need: &Need) -> Line {
     };
     Line {
         has: Some(has),
-        wants: Some(Amount::Number(need.resources.disk_gib.into())),
+        wants: Some(Amount::Number(wanted_gib)),
         unit: Some("GiB"),
         note,
         ..Line::new(What::Storage, Verdict::Ok)

@@ -18,6 +18,7 @@ fn node(name: &str, free_memory_mib: u64) -> NodeFacts {
                 has_bridge: true,
                 has_template: true,
                 offers_template: false,
+                too_old: None,
             }),
             excluded: false,
             shut: false,
@@ -60,6 +61,7 @@ fn facts(nodes: Vec<NodeFacts>) -> Facts {
                 disk_gib: 4,
             },
             template: "debian-12".to_owned(),
+            volumes_gib: 0,
             inside: true,
             apart_from: Vec::new(),
         },
@@ -204,6 +206,23 @@ fn a_template_that_is_missing_and_a_node_without_ssh_have_their_codes() {
     );
     let ssh = told(&judged, What::Ssh);
     assert!(ssh[0].ends_with("stop nodes_without_ssh"), "{ssh:?}");
+}
+
+#[test]
+fn an_image_on_a_version_that_makes_nothing_of_images_has_its_code() {
+    let mut old = changed(|figures| figures.too_old = Some("9.0.3".to_owned()));
+    old.template = None;
+    let judged = judge(&facts(vec![old]));
+    let line = &told(&judged, What::Template)[0];
+    assert!(line.ends_with("stop pve_too_old"), "{line}");
+}
+
+#[test]
+fn volumes_are_counted_with_the_disk() {
+    let mut facts = facts(vec![node("pve1", 2000)]);
+    facts.need.volumes_gib = 8;
+    let judged = judge(&facts);
+    assert_eq!(told(&judged, What::Storage), ["home/pve1 50/12 ok -"]);
 }
 
 #[test]

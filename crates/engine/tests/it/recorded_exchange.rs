@@ -129,6 +129,7 @@ impl Walk {
             hostname: name("web"),
             storage: name("shared"),
             disk_gib: 1,
+            mounts: Vec::new(),
             memory_mib: 128,
             swap_mib: 0,
             cores: 1,

@@ -26,6 +26,8 @@ pub struct CreateLxc {
     pub storage: StorageName,
     /// Size of the root file system.
     pub disk_gib: u32,
+    /// Volumes beside it, on the same storage: `mp0`, `mp1` and so on, in this order.
+    pub mounts: Vec<NewMount>,
     /// Memory limit, at least 16.
     pub memory_mib: u32,
     /// Swap limit.
@@ -53,6 +55,15 @@ pub struct CreateLxc {
     pub protection: bool,
     /// Whether systemd and containers inside get what they need.
     pub nesting: bool,
+}
+
+/// A volume that is made with a container. It is part of backups of the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMount {
+    /// Where it is inside: an absolute path without a comma.
+    pub path: String,
+    /// Its size.
+    pub size_gib: u32,
 }
 
 /// The first network device of a new container. Its address comes from DHCP unless something else is asked for.
@@ -126,12 +137,18 @@ impl CreateLxc {
     fn call(&self, node: &NodeName) -> Call {
         let password = self.root_password.as_ref();
         let keys = (!self.root_keys.is_empty()).then(|| self.root_keys.join("\n"));
-        Call::post(&["nodes", node.as_str(), "lxc"])
+        let call = Call::post(&["nodes", node.as_str(), "lxc"])
             .with("vmid", self.vmid)
             .with("ostemplate", &self.ostemplate)
             .with("hostname", &self.hostname)
-            .with("rootfs", format!("{}:{}", self.storage, self.disk_gib))
-            .with("memory", self.memory_mib)
+            .with("rootfs", format!("{}:{}", self.storage, self.disk_gib));
+        let mounts = self.mounts.iter().enumerate();
+        let call = mounts.fold(call, |call, (n, mount)| {
+            let NewMount { path, size_gib } = mount;
+            let volume = format!("{}:{size_gib},mp={path},backup=1", self.storage);
+            call.with(&format!("mp{n}"), volume)
+        });
+        call.with("memory", self.memory_mib)
             .with("swap", self.swap_mib)
             .with("cores", self.cores)
             .with("net0", self.net0.attached(&self.network))
@@ -164,6 +181,55 @@ mod tests {
     use proximity_domain::network::NetworkWish;
 
     use super::*;
+
+    #[test]
+    fn volumes_are_asked_for_with_their_place_and_size() {
+        let new = CreateLxc {
+            vmid: Vmid::try_from(100).unwrap(),
+            ostemplate: "local:vztmpl/web_1.tar".parse().unwrap(),
+            hostname: "web".parse().unwrap(),
+            storage: "fast".parse().unwrap(),
+            disk_gib: 4,
+            mounts: vec![
+                NewMount {
+                    path: "/data".to_owned(),
+                    size_gib: 8,
+                },
+                NewMount {
+                    path: "/var/lib/web".to_owned(),
+                    size_gib: 1,
+                },
+            ],
+            memory_mib: 64,
+            swap_mib: 0,
+            cores: 1,
+            net0: NewNet {
+                name: "eth0".to_owned(),
+                bridge: "vmbr0".parse().unwrap(),
+                hwaddr: "BC:24:11:00:00:01".parse().unwrap(),
+            },
+            network: Network::default(),
+            root_keys: Vec::new(),
+            root_password: None,
+            description: String::new(),
+            pool: None,
+            unprivileged: true,
+            onboot: false,
+            protection: false,
+            nesting: false,
+        };
+        let request = new.call(&"pve1".parse().unwrap()).into_read();
+        let of = |name: &str| {
+            let mut params = request.params.iter();
+            params
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
+        };
+        assert_eq!(of("rootfs"), Some("fast:4"));
+        assert_eq!(of("mp0"), Some("fast:8,mp=/data,backup=1"));
+        assert_eq!(of("mp1"), Some("fast:1,mp=/var/lib/web,backup=1"));
+        assert_eq!(of("mp2"), None);
+    }
 
     fn net0(wish: &NetworkWish) -> String {
         let net = NewNet {

@@ -15,7 +15,7 @@ mod status;
 
 pub use clone::{CloneLxc, CloneOf, CloneShape};
 pub use config::{ConfigDigest, LxcConfig, NotADigest, Rootfs};
-pub use create::{CreateLxc, NewNet};
+pub use create::{CreateLxc, NewMount, NewNet};
 pub use disk::{Growth, VolumeKey};
 pub use feature::Feature;
 pub use guest_snapshot::GuestSnapshot;

@@ -294,6 +294,7 @@ pub(crate) fn new_container() -> CreateLxc {
         hostname: "web".parse().unwrap(),
         storage: "local".parse().unwrap(),
         disk_gib: 4,
+        mounts: Vec::new(),
         memory_mib: 512,
         swap_mib: 0,
         cores: 1,

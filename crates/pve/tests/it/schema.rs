@@ -107,6 +107,7 @@ async fn send_changes(client: &Client) {
         hostname: "web".parse().unwrap(),
         storage: "local".parse().unwrap(),
         disk_gib: 4,
+        mounts: Vec::new(),
         memory_mib: 512,
         swap_mib: 0,
         cores: 2,

@@ -199,6 +199,7 @@ impl Hands {
             hostname: name("web"),
             storage: name(ROOTS),
             disk_gib: 1,
+            mounts: Vec::new(),
             memory_mib: 128,
             swap_mib: 0,
             cores: 1,

@@ -249,6 +249,7 @@ impl Hands {
             hostname: "web".parse().unwrap(),
             storage: storage.parse().unwrap(),
             disk_gib: 1,
+            mounts: Vec::new(),
             memory_mib: 128,
             swap_mib: 0,
             cores: 1,
