@@ -155,8 +155,8 @@ pub(crate) fn blob(digest: &str) -> Option<String> {
     (plain(algorithm) && plain(hex)).then(|| format!("blobs/{algorithm}/{hex}"))
 }
 
-/// Reads an image by the entry of an index; `find` gives documents by their digest.
-pub(crate) fn image(entry: &Value, find: &dyn Fn(&str) -> Option<Value>) -> Option<OciImage> {
+/// The manifest that an entry of an index leads to.
+fn manifest(entry: &Value, find: &dyn Fn(&str) -> Option<Value>) -> Option<Value> {
     let mut manifest = find(entry["digest"].as_str()?)?;
     // One for several machines: the one for ours, or the first.
     if let Some(all) = manifest["manifests"].as_array() {
@@ -166,7 +166,21 @@ pub(crate) fn image(entry: &Value, find: &dyn Fn(&str) -> Option<Value>) -> Opti
         let digest = ours.or_else(|| all.first())?["digest"].as_str()?.to_owned();
         manifest = find(&digest)?;
     }
-    let config = find(manifest["config"]["digest"].as_str()?)?;
+    Some(manifest)
+}
+
+/// The digest of an image's configuration, by the entry of an index.
+pub(crate) fn config_digest(
+    entry: &Value,
+    find: &dyn Fn(&str) -> Option<Value>,
+) -> Option<String> {
+    let manifest = manifest(entry, find)?;
+    Some(manifest["config"]["digest"].as_str()?.to_owned())
+}
+
+/// Reads an image by the entry of an index; `find` gives documents by their digest.
+pub(crate) fn image(entry: &Value, find: &dyn Fn(&str) -> Option<Value>) -> Option<OciImage> {
+    let config = find(&config_digest(entry, find)?)?;
     let config = &config["config"];
     let words = |key: &str| -> Vec<String> {
         let list = config[key].as_array().into_iter().flatten();

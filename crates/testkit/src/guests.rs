@@ -125,6 +125,7 @@ impl Guests {
             memory_mib: spec.memory_mib,
             cores: spec.cores.unwrap_or(1),
             nets: nets.collect(),
+            init: spec.init.clone(),
         }
     }
 

@@ -43,9 +43,59 @@ pub struct GuestSpec {
     pub unprivileged: bool,
     /// Network devices by their index (`net0` is 0).
     pub nets: BTreeMap<u8, GuestNet>,
+    /// What it runs in the place of its system's own init, if it is made of an OCI image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Box<GuestInit>>,
     /// Who may log in to a new guest; only when it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<Box<GuestLogin>>,
+}
+
+/// What a container of an OCI image runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestInit {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Its variables.
+    pub env: BTreeMap<String, String>,
+    /// Where it is started.
+    pub folder: String,
+}
+
+impl GuestInit {
+    /// As a configuration has it: a command line, and `NAME=VALUE` with a NUL between two.
+    pub(crate) fn of(entrypoint: &str, env: &str, folder: &str) -> Self {
+        let pairs = env.split('\0').filter_map(|pair| pair.split_once('='));
+        Self {
+            argv: words(entrypoint),
+            env: pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            folder: folder.to_owned(),
+        }
+    }
+}
+
+/// The words of a command line: blanks stand between two, and double quotes keep blanks in one, with a backslash before a quote or
+/// backslash that is one.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    let mut signs = line.chars();
+    while let Some(sign) = signs.next() {
+        match sign {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            '\\' if quoted => word.get_or_insert_default().extend(signs.next()),
+            blank if blank.is_whitespace() && !quoted => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 /// How root logs in to a guest.
@@ -314,4 +364,23 @@ pub enum GuestError {
     TimedOut,
     /// The runtime refused; its message.
     Failed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_init_is_read_out_of_a_configuration() {
+        let init = GuestInit::of(
+            "/bin/sh -c \"echo \\\"a b\\\"\" \"\"",
+            "PATH=/bin\0A=b=c\0",
+            "/srv",
+        );
+        assert_eq!(init.argv, ["/bin/sh", "-c", "echo \"a b\"", ""]);
+        let env = BTreeMap::from([("PATH", "/bin"), ("A", "b=c")]);
+        let read = init.env.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        assert_eq!(read.collect::<BTreeMap<_, _>>(), env);
+        assert!(GuestInit::of("  ", "", "/").argv.is_empty());
+    }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 
-use super::guest::{GuestNet, GuestSpec};
+use super::guest::{GuestInit, GuestNet, GuestSpec};
 use super::random::Random;
 use crate::schema::{Format, Method, PropertyMap, parse_property_string, parse_size, table};
 
@@ -177,6 +177,22 @@ impl GuestConfig {
         pending_delete.retain(|key| keys.contains_key(key));
     }
 
+    /// What it runs, if it was made of an OCI image: only those have such a line for the container runtime.
+    fn init(&self) -> Option<Box<GuestInit>> {
+        let line = |name: &str| {
+            let mut lines = self.raw.iter();
+            lines.find(|(key, _)| key == name).map(|(_, value)| value)
+        };
+        line("lxc.signal.halt")?;
+        let folder = line("lxc.init.cwd").map_or("/", String::as_str);
+        let env = self.get("env").unwrap_or_default();
+        Some(Box::new(GuestInit::of(
+            self.get("entrypoint")?,
+            env,
+            folder,
+        )))
+    }
+
     /// What a driver needs to know.
     pub(crate) fn spec(&self, template: &str) -> GuestSpec {
         let cores = self.number("cores").and_then(|n| u32::try_from(n).ok());
@@ -197,6 +213,7 @@ impl GuestConfig {
                 .iter()
                 .filter_map(|(key, value)| net(key, value))
                 .collect(),
+            init: self.init(),
             login: None,
         }
     }

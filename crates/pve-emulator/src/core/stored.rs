@@ -72,6 +72,9 @@ pub(crate) struct NewFile {
 pub struct RegistryImage {
     /// Bytes of its archive.
     pub size_bytes: u64,
+    /// Digest of its configuration, e.g. `sha256:…`, as a pull says it.
+    #[serde(default)]
+    pub config_digest: String,
     /// What it says about itself.
     pub image: OciImage,
 }

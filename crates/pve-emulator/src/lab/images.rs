@@ -23,7 +23,7 @@ const TAG: &str = "org.opencontainers.image.ref.name";
 ///
 /// # Errors
 /// A folder or document cannot be read, or is not what it should be.
-pub(super) fn read(root: &Path) -> Result<Registry, LabError> {
+pub fn read(root: &Path) -> Result<Registry, LabError> {
     let mut registry = Registry::new();
     let mut folders = vec![(root.to_owned(), String::new(), 0)];
     while let Some((folder, name, depth)) = folders.pop() {
@@ -96,8 +96,12 @@ fn repository(
                 reason: format!("the image of the tag {tag} is not whole"),
             });
         };
-        let size_bytes = oci::size_bytes(entry, &find);
-        tags.insert(tag.to_owned(), RegistryImage { size_bytes, image });
+        let found = RegistryImage {
+            size_bytes: oci::size_bytes(entry, &find),
+            config_digest: oci::config_digest(entry, &find).unwrap_or_default(),
+            image,
+        };
+        tags.insert(tag.to_owned(), found);
     }
     Ok(tags)
 }
@@ -135,6 +139,7 @@ mod tests {
         let registry = read(root.path()).unwrap();
         let image = &registry["docker.io/library/web"]["1.0"];
         assert_eq!(image.size_bytes, 115);
+        assert_eq!(image.config_digest, "sha256:cc");
         assert_eq!(image.image.entrypoint.as_deref(), Some("httpd"));
         assert_eq!(registry.len(), 1);
 

@@ -52,6 +52,7 @@ pub use control::GuestBook;
 pub use control_client::ask_control;
 pub use error::LabError;
 pub use ground::{BRIDGE_IN_CONFIGURATIONS, clean};
+pub use images::read as read_registry;
 pub use options::{Guests, LabOptions, NetworkMode};
 pub use program::check_programs;
 pub use run::run;

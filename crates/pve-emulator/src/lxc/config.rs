@@ -191,6 +191,7 @@ mod tests {
             cores,
             unprivileged: true,
             nets: BTreeMap::from([(0, net(Some("dhcp"), None))]),
+            init: None,
             login: None,
         };
         let guest = GuestKey {

@@ -327,7 +327,8 @@ impl SimDriver {
         if !spec.unprivileged {
             return Err("the lab runs unprivileged guests only; set unprivileged=1".to_owned());
         }
-        if spec.template != self.inner.template {
+        // An image's layers are not unpacked: what is made of one has the files of the lab's own template.
+        if spec.template != self.inner.template && spec.init.is_none() {
             return Err(format!("no template '{}' in the lab", spec.template));
         }
         let mut nets = Vec::new();
@@ -354,6 +355,7 @@ impl SimDriver {
             memory_mib: spec.memory_mib,
             cores: spec.cores.unwrap_or_else(cores_there),
             nets,
+            init: spec.init.clone(),
         })
     }
 

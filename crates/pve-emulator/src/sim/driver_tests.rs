@@ -59,6 +59,7 @@ pub(in crate::sim) fn spec(ip: &str) -> GuestSpec {
         cores: Some(1),
         unprivileged: true,
         nets: BTreeMap::from([(0, net)]),
+        init: None,
         login: None,
     }
 }

@@ -245,7 +245,7 @@ pub(super) fn pull(call: &mut Call<'_>) -> Outcome {
         Ok(found) => Arrival {
             log: vec![
                 "Getting image source signatures".into(),
-                "Copying config".into(),
+                format!("Copying config {}", found.config_digest),
                 "Writing manifest to image destination".into(),
             ],
             error: None,

@@ -27,6 +27,7 @@ pub(super) fn spec() -> GuestSpec {
         cores: Some(1),
         unprivileged: true,
         nets: BTreeMap::from([(0, net)]),
+        init: None,
         login: None,
     }
 }

@@ -1,9 +1,10 @@
 //! Power: boot, halt, and what the machine around a guest does to it.
 
-use super::exec::{Run, World};
+use super::exec::{Interrupt, Run, World};
 use super::machine::{Faults, Guest, Shape};
 use super::processes::Process;
 use super::units::{self, Verdict};
+use crate::core::guest::GuestInit;
 
 /// The first program.
 const INIT: &str = "systemd";
@@ -24,6 +25,9 @@ impl Guest {
         self.halt();
         self.running = true;
         self.write_identity(world.now_s);
+        if let Some(init) = self.shape.init.clone() {
+            return self.run_init(world, &init);
+        }
         let programs = world.image.base_programs();
         let init = programs.get(INIT).copied().unwrap_or(1);
         self.add_process(Process::of(&["/sbin/init".to_owned()], init, None));
@@ -41,6 +45,20 @@ impl Guest {
         for unit in wanted {
             // A unit that does not come up is in the journal and makes the system degraded.
             let _ = units::start(&mut run, &unit);
+        }
+    }
+
+    /// Runs the one program of a guest that was made of an image. When it ends, so does the guest.
+    fn run_init(&mut self, world: &World<'_>, init: &GuestInit) {
+        let mut run = Run::new(self, world);
+        run.env.extend(init.env.clone());
+        run.cwd.clone_from(&init.folder);
+        match run.command(&init.argv) {
+            Err(Interrupt::Hang(Some(_))) => {}
+            Err(Interrupt::Hang(None) | Interrupt::NeedsInput | Interrupt::Blocked { .. }) => {
+                self.add_process(Process::of(&init.argv, 1, None));
+            }
+            Ok(_) => self.halt(),
         }
     }
 

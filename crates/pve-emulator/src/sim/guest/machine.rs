@@ -10,6 +10,7 @@ use super::files::Files;
 use super::image::Image;
 use super::processes::{Listener, Process};
 use super::units::UnitState;
+use crate::core::guest::GuestInit;
 
 /// Lines of the journal that are kept.
 const JOURNAL_LINES: usize = 400;
@@ -25,6 +26,9 @@ pub struct Shape {
     pub cores: u32,
     /// Its network devices, in order.
     pub nets: Vec<Net>,
+    /// What it runs in the place of systemd, if it is made of an OCI image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Box<GuestInit>>,
 }
 
 /// A network device.

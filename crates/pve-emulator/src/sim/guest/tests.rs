@@ -25,6 +25,7 @@ fn room(memory_mib: u64) -> Room {
             hwaddr: "bc:24:11:00:00:01".to_owned(),
             address: Some((ADDRESS, 24)),
         }],
+        init: None,
     };
     let mut room = Room {
         guest: Guest::new(&image, shape.clone()),
@@ -33,6 +34,33 @@ fn room(memory_mib: u64) -> Room {
     };
     room.with(|guest, world| guest.boot(world, shape.clone()));
     room
+}
+
+/// The same guest, made of an image that runs this.
+fn of_image(command: &str) -> Room {
+    let mut room = room(64);
+    let init = crate::core::guest::GuestInit::of(command, "GREETING=hi", "/etc");
+    let shape = Shape {
+        init: Some(Box::new(init)),
+        ..room.guest.shape.clone()
+    };
+    room.with(|guest, _| guest.halt());
+    room.with(|guest, world| guest.boot(world, shape.clone()));
+    room
+}
+
+#[test]
+fn a_guest_of_an_image_runs_one_program_and_ends_with_it() {
+    let serving = of_image("/bin/busybox httpd -f -p 9090 -h /etc");
+    let at = SocketAddr::from((ADDRESS, 9090));
+    assert_eq!(serving.guest.reachable().into_iter().collect::<Vec<_>>(), [at]);
+    assert_eq!(serving.guest.processes.len(), 1, "and nothing of systemd");
+    assert!(serving.guest.running);
+    for command in ["/bin/true", "/bin/no-such-program", ""] {
+        let over = of_image(command);
+        assert!(!over.guest.running, "{command}");
+        assert!(over.guest.processes.is_empty(), "{command}");
+    }
 }
 
 impl Room {

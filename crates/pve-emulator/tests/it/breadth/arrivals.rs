@@ -15,6 +15,7 @@ const CONTENT: &str = "/nodes/pve1/storage/local/content";
 fn registry() -> Registry {
     let image = RegistryImage {
         size_bytes: 4_096,
+        config_digest: format!("sha256:{}", "c".repeat(64)),
         image: OciImage {
             entrypoint: Some("/bin/httpd".into()),
             env: vec!["A=1".into()],
