@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use garde::error::Path;
 use garde::{Error, Report, Validate};
+use proximity_domain::image::word_objection;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::escape::Escape;
 use super::format::{
-    DownloadStep, EntryFile, KindFile, Port, PortProtocol, SettingFile, StepFile, Unpack,
+    DownloadStep, EntryFile, KindFile, OciFile, Port, PortProtocol, SettingFile, StepFile, Unpack,
 };
 use super::lint::Code;
 use super::setting::{Setting, SettingKind};
@@ -93,6 +94,7 @@ pub(super) fn findings(file: &EntryFile, origin: Origin, root: &Path) -> Vec<Fin
         let reason = "has exactly one of http, tcp and exec";
         found.add(root.join("health"), Code::OneKind, reason);
     }
+    check_base(file, root, &mut found);
     check_downloads(file, root, &mut found);
     check_settings(file, root, &mut found);
     check_files(file, root, &mut found);
@@ -199,6 +201,50 @@ fn low_port() -> String {
     format!("a shipped entry listens on {LOWEST_SHIPPED_PORT} or above")
 }
 
+/// Whether its container is made of a template in which something is installed, or of an image, and of one of the two.
+fn check_base(file: &EntryFile, root: &Path, found: &mut Findings) {
+    match (&file.os_template, &file.oci) {
+        (Some(_), Some(_)) => {
+            let reason = "stands in the place of os_template and install; write one or the other";
+            found.add(root.join("oci"), Code::Contradiction, reason);
+        }
+        (None, None) => {
+            let reason =
+                "os_template is missing; or say under oci which image its container is made of";
+            found.add(root.clone(), Code::MissingField, reason);
+        }
+        (Some(_), None) if file.install.is_none() => {
+            found.add(root.clone(), Code::MissingField, "install is missing");
+        }
+        (Some(_), None) => {}
+        (None, Some(oci)) => {
+            if file.install.is_some() {
+                let reason = "is for containers of a template: nothing is installed in an image";
+                found.add(root.join("install"), Code::Contradiction, reason);
+            }
+            check_image(oci, &root.join("oci"), found);
+        }
+    }
+}
+
+/// Whether nothing of an image is there twice.
+fn check_image(oci: &OciFile, at: &Path, found: &mut Findings) {
+    for (n, variable) in oci.env.iter().enumerate() {
+        let mut before = oci.env.iter().take(n);
+        if before.any(|other| other.name == variable.name) {
+            let at = at.join("env").join(n).join("name");
+            found.add(at, Code::NameTaken, "is the name of another variable");
+        }
+    }
+    for (n, volume) in oci.volumes.iter().enumerate() {
+        let mut before = oci.volumes.iter().take(n);
+        if before.any(|other| other.path == volume.path) {
+            let at = at.join("volumes").join(n).join("path");
+            found.add(at, Code::NameTaken, "is the path of another volume");
+        }
+    }
+}
+
 fn check_settings(file: &EntryFile, root: &Path, found: &mut Findings) {
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for (n, written) in file.settings.iter().enumerate() {
@@ -285,24 +331,29 @@ fn check_files(file: &EntryFile, root: &Path, found: &mut Findings) {
         conditions.any(|when| when.setting == name)
     };
     unused.retain(|setting| !shows(&file.settings[*setting].name));
-    for (n, step) in file.install.iter().enumerate() {
+    let mut all = Vec::new();
+    for (n, step) in file.install.iter().flatten().enumerate() {
         let at = root.join("install").join(n);
         if step.keys() != 1 {
             let reason = "is exactly one kind of step; more are steps of their own";
             found.add(at.clone(), Code::OneKind, reason);
         }
-        for written in templates(step, &at) {
-            match template::used_settings(written.text) {
-                Ok(used) => {
-                    unused.retain(|setting| !used.contains(&file.settings[*setting].name));
-                    if check_use(file, &written, &used, found) {
-                        check_filled(&written, port, &tries, found);
-                    }
+        all.extend(templates(step, &at));
+    }
+    if let Some(oci) = &file.oci {
+        all.extend(image_templates(oci, &root.join("oci")));
+    }
+    for written in all {
+        match template::used_settings(written.text) {
+            Ok(used) => {
+                unused.retain(|setting| !used.contains(&file.settings[*setting].name));
+                if check_use(file, &written, &used, found) {
+                    check_filled(&written, port, &tries, found);
                 }
-                Err(reason) => {
-                    found.add(written.at, Code::BadTemplate, reason);
-                    return;
-                }
+            }
+            Err(reason) => {
+                found.add(written.at, Code::BadTemplate, reason);
+                return;
             }
         }
     }
@@ -323,8 +374,39 @@ struct Written<'a> {
     escape: Escape,
     /// What lets everybody read it, if something does.
     exposed: Option<&'static str>,
-    /// It is one argument of a command line.
-    is_argument: bool,
+    /// What it comes to.
+    comes_to: ComesTo,
+}
+
+/// What a template comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ComesTo {
+    /// A text of any kind.
+    Text,
+    /// One argument of a command line.
+    Argument,
+    /// The value of a variable.
+    Variable,
+    /// One word of a command line that is kept as one text.
+    Word,
+}
+
+impl ComesTo {
+    /// Why what was printed is none.
+    fn objection(self, text: &str) -> Option<&'static str> {
+        let has_control = || text.contains(char::is_control);
+        match self {
+            Self::Text => None,
+            Self::Argument if has_control() => {
+                Some("prints control characters, which end a command line")
+            }
+            Self::Variable if has_control() => {
+                Some("prints control characters, which no variable may have")
+            }
+            Self::Argument | Self::Variable => None,
+            Self::Word => word_objection(text),
+        }
+    }
 }
 
 fn templates<'a>(step: &'a StepFile, at: &Path) -> Vec<Written<'a>> {
@@ -333,7 +415,7 @@ fn templates<'a>(step: &'a StepFile, at: &Path) -> Vec<Written<'a>> {
         text: &file.content,
         escape: file.escape,
         exposed: file.mode.is_world_readable().then_some("the mode"),
-        is_argument: false,
+        comes_to: ComesTo::Text,
     });
     let exec = step
         .unit
@@ -344,9 +426,30 @@ fn templates<'a>(step: &'a StepFile, at: &Path) -> Vec<Written<'a>> {
         text: argument,
         escape: Escape::Plain,
         exposed: Some("a command line"),
-        is_argument: true,
+        comes_to: ComesTo::Argument,
     });
     file.chain(exec).collect()
+}
+
+/// The templates of what an image is started with. Proxmox VE shows a container's configuration to everybody who may look at it.
+fn image_templates<'a>(oci: &'a OciFile, at: &Path) -> Vec<Written<'a>> {
+    let words = oci.entrypoint.iter().enumerate();
+    let words = words.map(|(n, word)| Written {
+        at: at.join("entrypoint").join(n),
+        text: word,
+        escape: Escape::Plain,
+        exposed: Some("a command line"),
+        comes_to: ComesTo::Word,
+    });
+    let variables = oci.env.iter().enumerate();
+    let variables = variables.map(|(n, variable)| Written {
+        at: at.join("env").join(n).join("value"),
+        text: &variable.value,
+        escape: Escape::Plain,
+        exposed: Some("the container's configuration"),
+        comes_to: ComesTo::Variable,
+    });
+    words.chain(variables).collect()
 }
 
 /// Whether it can be filled in, whatever is not asked for.
@@ -363,10 +466,10 @@ fn check_filled(
         };
         let reason = match template::render(written.text, written.escape, Arc::new(names)) {
             Err(reason) => reason,
-            Ok(text) if written.is_argument && text.contains(char::is_control) => {
-                "prints control characters, which end a command line".to_owned()
-            }
-            Ok(_) => continue,
+            Ok(text) => match written.comes_to.objection(&text) {
+                Some(reason) => reason.to_owned(),
+                None => continue,
+            },
         };
         let reason = match hidden {
             Some(name) => format!("{reason}, where {name} is not asked for and has no value"),

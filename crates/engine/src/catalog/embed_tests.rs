@@ -75,7 +75,7 @@ fn a_shipped_entry_says_whose_it_is_and_where_new_ones_are_found() {
         assert!(entry.license.is_some(), "{id}: license");
         assert!(entry.releases.is_some(), "{id}: releases");
         assert!(!entry.tags.is_empty(), "{id}: tags");
-        assert_eq!(entry.os_template.as_str(), "debian-12-standard", "{id}");
+        assert_eq!(entry.base.to_string(), "debian-12-standard", "{id}");
     }
 }
 

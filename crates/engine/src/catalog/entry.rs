@@ -1,6 +1,7 @@
 //! An entry of the catalog: an app that can be deployed.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use proximity_domain::create::{Needs, Resources};
 use proximity_domain::names::CatalogId;
@@ -10,6 +11,7 @@ use super::format::{
     DirectoryStep, DownloadStep, EntryFile, FileFile, HealthFile, HttpCheck, NpmStep, Port,
     Protocol, Releases, RunStep, StepFile, UnitFileStep, UnitStep, UserStep, VenvStep,
 };
+use super::image::Image;
 use super::recipe::{Check, FileContent, HealthCheck, ResolvedFile};
 use super::setting::Setting;
 use super::words::{GuestPath, PackageName};
@@ -34,8 +36,8 @@ pub struct CatalogEntry {
     pub tags: Vec<String>,
     /// Home of the project.
     pub website: Option<String>,
-    /// What it is installed on.
-    pub os_template: OsTemplate,
+    /// What its container is made of.
+    pub base: Base,
     /// What the guest gets.
     pub needs: Needs,
     /// Its licence, an SPDX expression.
@@ -57,6 +59,50 @@ pub struct CatalogEntry {
     pub health: HealthCheck,
 }
 
+/// What an app's container is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// An OS template, in which the app is installed.
+    Template(OsTemplate),
+    /// An image, which is the app.
+    Image(Image),
+}
+
+impl Base {
+    /// Whether a file on a storage for templates, or its volume, is this.
+    #[must_use]
+    pub fn matches(&self, file_or_volume: &str) -> bool {
+        match self {
+            Self::Template(template) => template.matches(file_or_volume),
+            Self::Image(image) => file_of(file_or_volume) == image.file(),
+        }
+    }
+
+    /// The image, if it is one.
+    #[must_use]
+    pub fn image(&self) -> Option<&Image> {
+        match self {
+            Self::Image(image) => Some(image),
+            Self::Template(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Template(template) => template.fmt(f),
+            Self::Image(image) => image.fmt(f),
+        }
+    }
+}
+
+/// The file of a volume such as `local:vztmpl/debian-12-standard_…`.
+fn file_of(file_or_volume: &str) -> &str {
+    let file = file_or_volume.rsplit(['/', ':']).next();
+    file.unwrap_or(file_or_volume)
+}
+
 /// Names PVE templates by their file name up to the version, e.g. `debian-12-standard`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OsTemplate(String);
@@ -72,17 +118,13 @@ impl OsTemplate {
     /// (`local:vztmpl/debian-12-standard_…`) is one of these.
     #[must_use]
     pub fn matches(&self, file_or_volume: &str) -> bool {
-        let file = file_or_volume
-            .rsplit(['/', ':'])
-            .next()
-            .unwrap_or(file_or_volume);
-        let rest = file.strip_prefix(self.0.as_str());
+        let rest = file_of(file_or_volume).strip_prefix(self.0.as_str());
         rest.is_some_and(|rest| rest.starts_with('_'))
     }
 }
 
-impl std::fmt::Display for OsTemplate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for OsTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
@@ -121,7 +163,13 @@ impl CatalogEntry {
             .iter()
             .map(|setting| Setting::from_file(setting).ok());
         let settings = settings.collect::<Option<Vec<Setting>>>()?;
-        let install = file.install.into_iter().map(UnresolvedStep::from_file);
+        let base = match (file.os_template, file.oci) {
+            (Some(template), None) => Base::Template(OsTemplate(template)),
+            (None, Some(oci)) => Base::Image(Image::from_file(oci)?),
+            (Some(_), Some(_)) | (None, None) => return None,
+        };
+        let install = file.install.unwrap_or_default().into_iter();
+        let install = install.map(UnresolvedStep::from_file);
         let install = install.collect::<Option<Vec<UnresolvedStep>>>()?;
         let needs = Needs {
             min_memory_mib: file.resources.memory_mib.min,
@@ -142,7 +190,7 @@ impl CatalogEntry {
             category: file.category,
             tags: file.tags,
             website: file.website,
-            os_template: OsTemplate(file.os_template),
+            base,
             needs,
             license: file.license,
             releases: releases.flatten(),

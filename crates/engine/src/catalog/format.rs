@@ -8,10 +8,15 @@ use super::escape::Escape;
 use super::words::{Account, FileMode, GuestPath, PackageName, UnitName};
 
 mod about;
+mod oci;
 mod steps;
 
 pub(super) use about::ReleasesFile;
 pub use about::{Port, PortProtocol, Releases};
+#[cfg(test)]
+pub(super) use oci::EnvFile;
+pub use oci::ImageVolume;
+pub(super) use oci::OciFile;
 pub use steps::{DirectoryStep, DownloadStep, NpmStep, UnitFileStep, Unpack, UserStep, VenvStep};
 
 /// The newest format this version reads.
@@ -64,7 +69,10 @@ pub(super) struct EntryFile {
     /// Which template it is installed on: the file name of a PVE template up to its version, such as
     /// `debian-12-standard`.
     #[garde(pattern(r"^[a-z0-9]+(-[a-z0-9.]+){1,4}$"))]
-    pub(super) os_template: String,
+    pub(super) os_template: Option<String>,
+    /// The image that its container is made of, in the place of a template and of what is done inside.
+    #[garde(dive)]
+    pub(super) oci: Option<OciFile>,
     /// What the guest gets.
     #[garde(dive)]
     pub(super) resources: ResourcesFile,
@@ -82,7 +90,7 @@ pub(super) struct EntryFile {
     pub(super) settings: Vec<SettingFile>,
     /// What is done inside the guest, in this order.
     #[garde(length(min = 1, max = 64), dive)]
-    pub(super) install: Vec<StepFile>,
+    pub(super) install: Option<Vec<StepFile>>,
     /// How it is known that the app works.
     #[garde(dive)]
     pub(super) health: HealthFile,

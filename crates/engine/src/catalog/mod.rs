@@ -18,6 +18,7 @@ mod entry;
 mod error;
 mod escape;
 mod format;
+mod image;
 mod import;
 mod lint;
 mod load;
@@ -33,14 +34,15 @@ mod template;
 mod unit;
 mod words;
 
-pub use entry::{CatalogEntry, OsTemplate};
+pub use entry::{Base, CatalogEntry, OsTemplate};
 pub use error::{CatalogError, CatalogErrors, SettingErrors};
 pub use escape::Escape;
 pub use format::{
-    Alphabet, DirectoryStep, DownloadStep, ExecCheck, Generate, HttpCheck, NpmStep, Port,
-    PortProtocol, Protocol, Releases, RunStep, UnitFileStep, UnitState, UnitStep, Unpack, UserStep,
-    VenvStep,
+    Alphabet, DirectoryStep, DownloadStep, ExecCheck, Generate, HttpCheck, ImageVolume, NpmStep,
+    Port, PortProtocol, Protocol, Releases, RunStep, UnitFileStep, UnitState, UnitStep, Unpack,
+    UserStep, VenvStep,
 };
+pub use image::Image;
 pub use import::{ImportCode, ImportFate, ImportNote, Imported, import};
 pub use lint::{Code, EntryProblem};
 pub use load::{Catalog, Linted, lint_entries, lint_text};

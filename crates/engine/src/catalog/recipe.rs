@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use proximity_domain::image::ImageOptions;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::format::{
@@ -14,8 +15,10 @@ use super::words::{Account, FileMode, GuestPath, PackageName};
 /// An entry and a user's settings, ready to be carried out.
 #[derive(Debug, Clone)]
 pub struct ResolvedRecipe {
-    /// In this order.
+    /// In this order; none where the container is made of an image.
     pub steps: Vec<Step>,
+    /// What the container is started with, where it is made of an image.
+    pub image: Option<ImageOptions>,
     /// How it is known that the app works.
     pub health: HealthCheck,
     /// TCP port the app listens on inside the guest.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::entry::{CatalogEntry, UnresolvedFile, UnresolvedStep};
+use super::entry::{Base, CatalogEntry, UnresolvedFile, UnresolvedStep};
 use super::error::SettingErrors;
 use super::escape::Escape;
 use super::format::UnitFileStep;
@@ -103,8 +103,13 @@ impl CatalogEntry {
             .iter()
             .map(|step| resolve_step(step, &values, &names))
             .collect();
+        let image = match &self.base {
+            Base::Image(image) => Some(image.filled(&names)?),
+            Base::Template(_) => None,
+        };
         Ok(ResolvedRecipe {
             steps: steps?,
+            image,
             health: self.health.clone(),
             port: self.port,
             hidden,
@@ -151,6 +156,9 @@ impl CatalogEntry {
     /// Values that cannot be written into the kind of file they are meant for.
     pub(super) fn objections(&self, values: &[(&Setting, SettingValue)]) -> SettingErrors {
         let mut errors = SettingErrors::default();
+        if let Base::Image(image) = &self.base {
+            image.objections(values, &mut errors);
+        }
         for file in self.files() {
             let used = template::used_settings(&file.template).unwrap_or_default();
             for (setting, value) in values.iter().filter(|(one, _)| used.contains(&one.name)) {

@@ -1,9 +1,11 @@
 //! What an entry's file is made of, as data: what is held against it ([`super::lint`]) and what describes it to editors
 //! ([`super::schema`]) come from this table. `format.rs` says the same to the loader; tests compare the two.
 
+mod oci;
 mod rules;
 mod steps;
 
+use oci::OCI;
 use rules::{
     ARGUMENT, CATEGORY, DESCRIPTION, ENV, HELP, ID, LICENSE, MARKER, NAME, NPM_NAME, OPTION,
     OS_TEMPLATE, PACKAGE, PATTERN, PYPI_NAME, REPOSITORY, REQUEST_PATH, SETTING, SUMMARY, TAG,
@@ -111,10 +113,15 @@ pub(super) static ENTRY: Object = Object {
         needed("category", "One word.", Shape::Text(&CATEGORY)),
         optional("tags", "Words to find it by.", Shape::Texts(&TAG, 0, 16)),
         optional("website", "Home of the project.", Shape::Text(&WEBSITE)),
-        needed(
+        optional(
             "os_template",
             "What it is installed on: the file name of a Proxmox VE template up to its version.",
             Shape::Text(&OS_TEMPLATE),
+        ),
+        optional(
+            "oci",
+            "The image that its container is made of, in the place of os_template and install (Proxmox VE 9.1 and later).",
+            Shape::Object(&OCI),
         ),
         needed(
             "resources",
@@ -156,7 +163,7 @@ pub(super) static ENTRY: Object = Object {
             "What a user may or must choose.",
             Shape::Objects(&SETTINGS, 0, 64),
         ),
-        needed(
+        optional(
             "install",
             "What is done inside the container, in this order.",
             Shape::Objects(&STEP, 1, 64),

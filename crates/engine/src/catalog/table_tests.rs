@@ -6,6 +6,7 @@ use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
+use super::oci::{OCI_ENV, OCI_VOLUME};
 use super::steps::{ABSENT, DIRECTORY, DOWNLOAD, FILE, NPM, RUN, UNIT_FILE, UNIT_STATE, USER, VENV};
 use super::*;
 use crate::catalog::format;
@@ -49,6 +50,9 @@ fn same<'de, T: Deserialize<'de>>(of: &Object) {
 #[test]
 fn the_table_has_the_fields_that_the_loader_reads() {
     same::<format::EntryFile>(&ENTRY);
+    same::<format::OciFile>(&OCI);
+    same::<format::EnvFile>(&OCI_ENV);
+    same::<format::ImageVolume>(&OCI_VOLUME);
     same::<format::Port>(&PORT);
     same::<format::ReleasesFile>(&RELEASES);
     same::<format::ResourcesFile>(&RESOURCES);

@@ -186,7 +186,7 @@ fn no_backslash(text: &str, _: &()) -> garde::Result {
 }
 
 /// systemd reads these lines without quotes.
-fn plain_path(path: &GuestPath, _: &()) -> garde::Result {
+pub(super) fn plain_path(path: &GuestPath, _: &()) -> garde::Result {
     refuse(
         !is_plain(path.as_str()),
         "must be of letters, digits, '/', '.', '_', '+' and '-'",

@@ -1,5 +1,7 @@
 //! The rules of texts in an entry's file.
 
+use proximity_pve::image::OciImage;
+
 use super::Rule;
 use crate::catalog::words::{
     Account, FileMode, GuestPath, PackageName, PinnedNpm, PinnedPython, UnitName,
@@ -182,4 +184,22 @@ pub(super) static NPM_NAME: Rule = rule(
     1,
     214,
     "the name of a package of npm",
+);
+pub(super) static IMAGE: Rule = checked(
+    "^[A-Za-z0-9][A-Za-z0-9_./:-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*$",
+    200,
+    "an image with its tag, such as docker.io/library/nginx:1.29-alpine, without a digest",
+    |text| text.parse::<OciImage>().is_ok(),
+);
+pub(super) static DIGEST: Rule = rule(
+    "^sha256:[0-9a-f]{64}$",
+    71,
+    71,
+    "sha256: and 64 hexadecimal digits in small letters",
+);
+pub(super) static VARIABLE: Rule = rule(
+    "^[A-Za-z_][A-Za-z0-9_]*$",
+    1,
+    128,
+    "letters, digits and '_', no digit in front",
 );
