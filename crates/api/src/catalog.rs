@@ -105,7 +105,7 @@ pub struct CatalogEntry {
     /// Where new releases of the app are told, e.g. `github:nginx/nginx`.
     #[serde(default)]
     pub releases: Option<String>,
-    /// What it is installed on, e.g. `debian-12-standard`.
+    /// What it is installed on, e.g. `debian-12-standard`, or the image that its container is made of, with its tag.
     #[serde(default)]
     pub os_template: String,
     /// How it is known that it works, one sentence.

@@ -560,6 +560,9 @@ pub(crate) fn no_place_row(code: &'static str) -> ErrorRow {
         "template_missing" => {
             "download it in PVE: node, storage, CT Templates, Templates (or pveam download STORAGE NAME); a deploy does it where PVE offers one, the token may (Datastore.AllocateTemplate on the storage), and proximity hosts set LABEL --fetch-templates yes"
         }
+        "pve_too_old" => {
+            "upgrade the node to Proxmox VE 9.1 or later, or take an app that is installed on an OS template"
+        }
         "storage_missing" => {
             "look at the storage in PVE (Datacenter, Storage): it must be active and hold containers; the token that looks sees it with Datastore.Audit on /storage/NAME"
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use proximity_domain::ids::HostId;
+use proximity_domain::image::takes_images;
 use proximity_domain::names::{BridgeName, NodeName};
 use proximity_domain::place::{Figures, NodeCapacity, NodeState, StorageState};
 use proximity_domain::template::{by_version, newest};
@@ -23,7 +24,7 @@ use proximity_store::error::StoreError;
 use proximity_store::records::{HostRecord, HostToken};
 use tokio::sync::watch;
 
-use crate::catalog::OsTemplate;
+use crate::catalog::Base;
 use crate::cluster::Cluster;
 use crate::commands::upstream;
 use crate::error::EngineError;
@@ -60,15 +61,17 @@ pub(crate) struct Told {
     pub(crate) bridges: Vec<BridgeName>,
     /// Templates on the host entry's template storage that match; all of them if none was asked for.
     pub(crate) templates: Vec<String>,
-    /// There is none that matches, and the node can download this file.
+    /// There is none that matches, and the node can bring this file.
     pub(crate) offer: Option<String>,
+    /// An image is looked for, and this version makes no containers of images.
+    pub(crate) too_old: Option<String>,
 }
 
 /// What is asked of a cluster's nodes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question<'q> {
-    /// Which templates are looked for; all of them without.
-    pub(crate) template: Option<&'q OsTemplate>,
+    /// Which template or image is looked for; all templates without.
+    pub(crate) base: Option<&'q Base>,
     /// The one node that is asked; all of them without.
     pub(crate) node: Option<&'q str>,
     /// How long one node is waited for.
@@ -136,7 +139,7 @@ pub(crate) async fn look(
     cluster: &Arc<Cluster>,
     question: Question<'_>,
 ) -> Result<Vec<NodeLook>, LookError> {
-    let template = question.template.cloned();
+    let base = question.base.cloned();
     let node = question.node.map(str::to_owned);
     let patience = question.patience;
     let known = |name: &String| {
@@ -148,13 +151,16 @@ pub(crate) async fn look(
     };
     let shared = node.as_ref().is_none_or(known);
     let key = (
-        template.as_ref().map(|t| t.as_str().to_owned()),
+        base.as_ref().map(|base| match base {
+            Base::Template(template) => template.to_string(),
+            Base::Image(image) => image.file(),
+        }),
         node.clone(),
     );
     let asked = Arc::clone(cluster);
     let put = || async move {
         let question = Question {
-            template: template.as_ref(),
+            base: base.as_ref(),
             node: node.as_deref(),
             patience,
         };
@@ -183,7 +189,7 @@ async fn look_now(cluster: &Cluster, question: Question<'_>) -> Result<Vec<NodeL
         .collect()
         .await;
     looks.sort_by(|a, b| a.node.cmp(&b.node));
-    if question.template.is_none() {
+    if question.base.is_none() {
         add_cpu(cluster, &mut looks).await.map_err(LookError::Pve)?;
     }
     Ok(looks)
@@ -215,7 +221,7 @@ async fn look_at(
             &read,
             cluster.host(),
             &row.name,
-            question.template,
+            question.base,
             &under_way,
         );
         let heard = || read.heard(&row.name);
@@ -272,7 +278,7 @@ async fn ask(
     read: &ReadClient,
     host: &HostRecord,
     node: &NodeName,
-    template: Option<&OsTemplate>,
+    base: Option<&Base>,
     under_way: &UnderWay,
 ) -> Result<Told, PveError> {
     under_way.begins("status");
@@ -281,22 +287,24 @@ async fn ask(
     let storages = read.storages(node).await?;
     under_way.begins("network");
     let bridges = read.bridges(node).await?;
-    let templates = match template {
+    let version = status.pve_version.as_deref().map(short_version);
+    let too_old = too_old(base, version.as_deref());
+    let templates = match base {
         Some(wanted) => {
             under_way.begins(&format!("storage/{}/content", host.template_storage));
             templates(read, host, node, wanted).await?
         }
         None => Vec::new(),
     };
-    let offer = match template {
-        Some(wanted) if templates.is_empty() => {
+    let offer = match base {
+        Some(wanted) if templates.is_empty() && too_old.is_none() => {
             under_way.begins("aplinfo");
             offer(read, host, node, wanted).await?
         }
         Some(_) | None => None,
     };
     Ok(Told {
-        pve_version: status.pve_version.as_deref().map(short_version),
+        pve_version: version,
         memory_bytes: status.memory.total_bytes,
         memory_used_bytes: status.memory.used_bytes,
         cpus: u32::try_from(status.cpus.threads).unwrap_or(u32::MAX),
@@ -311,26 +319,40 @@ async fn ask(
             .collect(),
         templates,
         offer,
+        too_old,
     })
 }
 
-/// The newest template of this name that PVE offers the node, if the host entry and the rights of its token let a deploy
-/// download it.
+/// The version of a node that makes no containers of images, where one is wanted.
+fn too_old(base: Option<&Base>, version: Option<&str>) -> Option<String> {
+    base?.image()?;
+    let version = version.unwrap_or("of a version that is not known");
+    (!takes_images(version)).then(|| version.to_owned())
+}
+
+/// The newest template of this name that PVE offers the node, or the file that an image is pulled into, if the host entry and the
+/// rights of its token let a deploy bring it. Whether a registry has the image is not asked.
 pub(crate) async fn offer(
     read: &ReadClient,
     host: &HostRecord,
     node: &NodeName,
-    template: &OsTemplate,
+    base: &Base,
 ) -> Result<Option<String>, PveError> {
     if host.placement.templates_by_hand {
         return Ok(None);
     }
-    let offered = read.appliances(node).await?.into_iter();
-    let files = offered.map(|appliance| appliance.template);
-    let Some(file) = newest(files.filter(|file| template.matches(file))) else {
+    let file = match base {
+        Base::Template(template) => {
+            let offered = read.appliances(node).await?.into_iter();
+            let files = offered.map(|appliance| appliance.template);
+            newest(files.filter(|file| template.matches(file)))
+        }
+        Base::Image(image) => Some(image.file()),
+    };
+    let Some(file) = file else {
         return Ok(None);
     };
-    match may_fetch(read, host).await {
+    match may_bring(read, host, node, base).await {
         Ok(may) => Ok(may.then_some(file)),
         // A token that is not told what another one may do is no reason to know nothing of the node.
         Err(e) if e.is_permission_denied() => Ok(None),
@@ -338,19 +360,41 @@ pub(crate) async fn offer(
     }
 }
 
-/// Whether the token that fetches templates may put one onto the host entry's storage for them.
-async fn may_fetch(read: &ReadClient, host: &HostRecord) -> Result<bool, PveError> {
+/// Whether the token that fetches templates may put one onto the host entry's storage for them, and, of an image, let the node ask
+/// its registry.
+async fn may_bring(
+    read: &ReadClient,
+    host: &HostRecord,
+    node: &NodeName,
+    base: &Base,
+) -> Result<bool, PveError> {
+    let storage = format!("/storage/{}", host.template_storage);
+    let may_keep = fetcher_holds(read, host, &storage, "Datastore.AllocateTemplate").await?;
+    match base {
+        Base::Image(_) if may_keep => {
+            fetcher_holds(read, host, &format!("/nodes/{node}"), "Sys.AccessNetwork").await
+        }
+        Base::Image(_) | Base::Template(_) => Ok(may_keep),
+    }
+}
+
+/// Whether the token that fetches templates holds this privilege on this path.
+async fn fetcher_holds(
+    read: &ReadClient,
+    host: &HostRecord,
+    path: &str,
+    privilege: &str,
+) -> Result<bool, PveError> {
     let id = |token: &Option<HostToken>| token.as_ref().map(|token| token.id.clone());
     let tokens = &host.purpose_tokens;
     let fetches = id(&tokens.images).unwrap_or_else(|| host.token_id.clone());
     let looks = id(&tokens.observe).unwrap_or_else(|| host.token_id.clone());
-    let path = format!("/storage/{}", host.template_storage);
     let told = match fetches == looks {
-        true => read.permissions(Some(&path)).await?,
-        false => read.permissions_of(&fetches, Some(&path)).await?,
+        true => read.permissions(Some(path)).await?,
+        false => read.permissions_of(&fetches, Some(path)).await?,
     };
-    let held = told.get(&path);
-    Ok(held.is_some_and(|held| held.contains("Datastore.AllocateTemplate")))
+    let held = told.get(path);
+    Ok(held.is_some_and(|held| held.contains(privilege)))
 }
 
 /// `pve-manager/9.2.11/14a22df` → `9.2.11`.
@@ -362,12 +406,12 @@ fn short_version(text: &str) -> String {
     }
 }
 
-/// Matching templates on the host entry's template storage of one node, the newest last.
+/// Matching templates on the host entry's template storage of one node, the newest last; or the file of the image.
 pub(crate) async fn templates(
     read: &ReadClient,
     host: &HostRecord,
     node: &NodeName,
-    template: &OsTemplate,
+    base: &Base,
 ) -> Result<Vec<String>, PveError> {
     let storage = &host.template_storage;
     let rows = read
@@ -376,7 +420,7 @@ pub(crate) async fn templates(
     let mut found: Vec<String> = rows
         .into_iter()
         .map(|row| row.volid.to_string())
-        .filter(|volid| template.matches(volid))
+        .filter(|volid| base.matches(volid))
         .collect();
     found.sort_by(|a, b| by_version(a, b));
     Ok(found)
@@ -447,6 +491,7 @@ impl Told {
             has_bridge: self.bridges.contains(bridge),
             has_template: !self.templates.is_empty(),
             offers_template: self.offer.is_some(),
+            too_old: self.too_old.clone(),
         }
     }
 }

@@ -123,6 +123,7 @@ fn no_places() -> impl Iterator<Item = No> {
         },
         Lack::Cores { has: 1 },
         Lack::Template(text()),
+        Lack::TooOld(text()),
         Lack::StorageAbsent,
         Lack::StorageInactive,
         Lack::StorageFull {

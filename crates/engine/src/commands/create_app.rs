@@ -16,7 +16,7 @@ use proximity_pve::guest::ssh::HostKey;
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{CatalogEntry, Offered, ResolvedRecipe, root_password};
+use crate::catalog::{Base, CatalogEntry, Image, Offered, ResolvedRecipe, root_password};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::nodes::{NodeLook, Promises, Question, look, offer, templates};
@@ -199,7 +199,8 @@ impl Engine {
             .map_err(EngineError::Settings)?;
         let need = Need {
             resources: create::resources(&entry.id, &entry.needs, request.resources)?,
-            template: entry.os_template.to_string(),
+            template: entry.base.to_string(),
+            volumes_gib: entry.base.image().map_or(0, Image::volumes_gib),
             inside: !recipe.steps.is_empty(),
             apart_from: Vec::new(),
         };
@@ -263,7 +264,7 @@ impl Engine {
             ));
         }
         let question = Question {
-            template: Some(&wanted.offered.entry.os_template),
+            base: Some(&wanted.offered.entry.base),
             node,
             patience: self.node_patience(),
         };
@@ -476,9 +477,12 @@ pub(crate) struct FoundTemplate {
     pub(crate) volume: String,
     /// It is not there yet: the file that PVE offers, which becomes it.
     pub(crate) fetch: Option<String>,
+    /// It is an image, which is pulled where it is not there, and looked at in any case.
+    pub(crate) image: Option<Image>,
 }
 
-/// The newest matching template on the app's node; where there is none, the newest that PVE offers, if a deploy may fetch it.
+/// The newest matching template on the app's node; where there is none, the newest that PVE offers, if a deploy may fetch it. Of an image
+/// the file that it is pulled into, wherever that is.
 pub(crate) async fn find_template(cx: &Cx) -> StepResult<FoundTemplate> {
     let entry = cx.engine.entry_of(&cx.app).await?.ok_or_else(|| {
         StepError::Failed(
@@ -486,13 +490,23 @@ pub(crate) async fn find_template(cx: &Cx) -> StepResult<FoundTemplate> {
         )
     })?;
     let (read, host) = (cx.cluster.read(), cx.cluster.host());
-    let (node, wanted) = (&cx.app.node, &entry.os_template);
+    let (node, wanted) = (&cx.app.node, &entry.base);
+    if let Base::Image(image) = wanted {
+        return Ok(FoundTemplate {
+            volume: format!("{}:vztmpl/{}", host.template_storage, image.file()),
+            fetch: None,
+            image: Some(image.clone()),
+        });
+    }
     let found = templates(read, host, node, wanted)
         .await
         .map_err(|e| pve_failure("listing the templates", &e))?;
     if let Some(volume) = found.into_iter().next_back() {
-        let fetch = None;
-        return Ok(FoundTemplate { volume, fetch });
+        return Ok(FoundTemplate {
+            volume,
+            fetch: None,
+            image: None,
+        });
     }
     let offered = offer(read, host, node, wanted)
         .await
@@ -501,6 +515,7 @@ pub(crate) async fn find_template(cx: &Cx) -> StepResult<FoundTemplate> {
         Some(file) => Ok(FoundTemplate {
             volume: format!("{}:vztmpl/{file}", host.template_storage),
             fetch: Some(file),
+            image: None,
         }),
         None => {
             let missing = Refusal::TemplateMissing {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::create_app::refuse_unpinned;
 use super::update_app::{FieldChange, UpdateApp};
-use crate::catalog::{CatalogEntry, Offered};
+use crate::catalog::{Base, CatalogEntry, Offered};
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -70,8 +70,11 @@ fn may_move(
 ) -> Result<(), EngineError> {
     let what = if to.port != app.guest_port {
         format!("listens on port {} instead of {}", to.port, app.guest_port)
-    } else if own.is_some_and(|own| own.os_template != to.os_template) {
-        format!("is installed on {}", to.os_template)
+    } else if own.is_some_and(|own| own.base != to.base) {
+        match &to.base {
+            Base::Template(template) => format!("is installed on {template}"),
+            Base::Image(image) => format!("is made of the image {image}, or starts it otherwise"),
+        }
     } else {
         return Ok(());
     };

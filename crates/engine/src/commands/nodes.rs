@@ -101,7 +101,7 @@ impl Engine {
     async fn look_at_nodes(&self, host: &HostRecord) -> Result<Vec<NodeLook>, EngineError> {
         let cluster = self.inner.clusters.get(host.id).await?;
         let question = Question {
-            template: None,
+            base: None,
             node: None,
             patience: self.node_patience(),
         };
@@ -120,6 +120,7 @@ fn node_view(seen: &NodeLook, host: &HostRecord, promised: &Promises) -> NodeVie
     let need = Need {
         resources: SMALLEST,
         template: String::new(),
+        volumes_gib: 0,
         inside: false,
         apart_from: Vec::new(),
     };

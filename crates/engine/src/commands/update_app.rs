@@ -245,6 +245,10 @@ impl Engine {
         let changed = self
             .changed_settings(&entry, &app, &request.settings, moves_to.is_some())
             .await?;
+        let is_changed = !changed.names.is_empty() || moves_to.is_some();
+        if entry.base.image().is_some() && is_changed {
+            return Err(made_of_image(&app));
+        }
         let guests = self.store().native_guests(app.id).await?;
         let guest = guests
             .into_iter()
@@ -261,7 +265,7 @@ impl Engine {
         }
         let disk = disk(&app, &config, request.resources.disk_gib)?;
         let running = running(&cluster, &place).await?;
-        if !changed.names.is_empty() || moves_to.is_some() {
+        if is_changed {
             self.refuse_outside(&app, running, &cluster, &changed)
                 .await?;
         }
@@ -525,6 +529,17 @@ fn preview(decided: &Decided, request: &UpdateApp) -> UpdatePreview {
         changes,
         calls,
         confirm: may_not_be_taken_back(decided.disk),
+    }
+}
+
+/// What an image is started with is decided when its container is made.
+fn made_of_image(app: &AppRecord) -> EngineError {
+    EngineError::NotUpdated {
+        code: "needs_replacement",
+        message: format!(
+            "the container of {} is made of an image: other settings, and another entry, need another container",
+            app.hostname
+        ),
     }
 }
 

@@ -1,6 +1,7 @@
-//! Downloading an OS template through PVE: audited under the fence, and its task awaited.
+//! Bringing an OS template or an image through PVE: audited under the fence, and its task awaited.
 
 use proximity_domain::guest::ContainerRef;
+use proximity_pve::image::OciImage;
 use proximity_pve::task::TaskOutcome;
 use serde_json::json;
 
@@ -25,6 +26,34 @@ impl Cx {
             place,
             details,
             |client| async move { client.download_appliance(&place.node, &storage, file).await },
+        )
+        .await
+    }
+
+    /// Pulls an image onto the host entry's storage for templates, into a file of this name and `.tar`. Proxmox VE writes over none, so
+    /// that of two pulls one at most brings it.
+    pub(crate) async fn pull_image(
+        &self,
+        place: &ContainerRef,
+        image: &OciImage,
+        stem: &str,
+    ) -> StepResult<TaskOutcome> {
+        let storage = self.cluster.host().template_storage.clone();
+        let call = format!(
+            "POST /nodes/{}/storage/{storage}/oci-registry-pull",
+            place.node
+        );
+        let details = json!({ "reference": image.to_string(), "filename": stem });
+        self.task(
+            "pulling the image",
+            None,
+            call,
+            place,
+            details,
+            |client| async move {
+                let pulled = client.pull_oci_image(&place.node, &storage, image, Some(stem));
+                pulled.await
+            },
         )
         .await
     }

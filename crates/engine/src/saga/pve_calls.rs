@@ -107,6 +107,8 @@ fn refusal(refused: &PveError, failure: impl Fn(&str, &str) -> Failure) -> StepE
     }
 }
 
+/// Kinds of tasks that a cancel does not wait for.
+const LET_GO: [&str; 4] = ["vzcreate", "vzrestore", "download", "ociregistrypull"];
 /// Kinds of tasks that make a guest under the number they name. A clone names the number of what it copies.
 const MAKERS: [&str; 4] = ["vzcreate", "vzrestore", "qmcreate", "qmrestore"];
 
@@ -193,10 +195,10 @@ impl Cx {
     /// Waits for a task; an unknown outcome is uncertain, never a failure.
     ///
     /// A cancel does not stop the task: PVE would leave a half made container or one half shut down. A create is awaited by
-    /// its undo, and a download of a template leaves nothing to undo, so the operation turns back at once; every other task is
+    /// its undo, and a download of a template or image leaves nothing to undo, so the operation turns back at once; every other task is
     /// awaited first.
     pub(crate) async fn await_task(&self, doing: &str, upid: &Upid) -> StepResult<TaskOutcome> {
-        let is_let_go = ["vzcreate", "vzrestore", "download"].contains(&upid.kind());
+        let is_let_go = LET_GO.contains(&upid.kind());
         let _settling = (!is_let_go).then(|| self.cuts.settle());
         let waited = self
             .cluster

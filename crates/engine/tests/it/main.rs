@@ -17,6 +17,7 @@ mod generated;
 mod health;
 mod housekeeping;
 mod identity;
+mod images;
 mod inside;
 mod learning;
 mod least_privilege;

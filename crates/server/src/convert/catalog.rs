@@ -28,7 +28,7 @@ pub(crate) fn catalog_entry(offered: &Offered) -> CatalogEntry {
             .releases
             .as_ref()
             .map(|releases| format!("{}:{}", releases.source, releases.name)),
-        os_template: entry.os_template.to_string(),
+        os_template: entry.base.to_string(),
         health: health(&entry.health.check),
         ports: entry.ports.iter().map(port).collect(),
         source: offered.origin.label(),

@@ -111,7 +111,7 @@ fn filter(query: AppQuery, caller: &Caller) -> Result<AppFilter, Refusal> {
     params(IdempotencyKey),
     request_body = CreateApp,
     responses((status = 202, description = "Recorded; the work follows.", body = App, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
-    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "entry_unpinned", "app_not_found", "no_host", "host_not_found", "not_found", "hostname_taken", "exists", "busy", "queue_full", "idempotency_conflict", "memory_above_node", "memory_short", "nodes_excluded", "nodes_without_ssh", "no_node_fits", "storage_missing", "storage_full", "bridge_missing", "cores_above_node", "no_node_online", "template_missing", "address_taken", "ports_exhausted", "no_guest_access", "no_quorum", "view_incomplete", "@cluster"]))))]
+    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "catalog_unknown", "entry_unpinned", "app_not_found", "no_host", "host_not_found", "not_found", "hostname_taken", "exists", "busy", "queue_full", "idempotency_conflict", "memory_above_node", "memory_short", "nodes_excluded", "nodes_without_ssh", "no_node_fits", "storage_missing", "storage_full", "bridge_missing", "cores_above_node", "no_node_online", "template_missing", "pve_too_old", "address_taken", "ports_exhausted", "no_guest_access", "no_quorum", "view_incomplete", "@cluster"]))))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,

@@ -75,6 +75,7 @@ async fn reserve(cx: &Cx, intent: &Value, taken: &[Vmid], effects: &Effects) -> 
         let guest = new_guest(cx, chosen.vmid());
         let next = json!({
             "ostemplate": intent["ostemplate"],
+            "image": intent["image"],
             "taken": taken,
             "vmid": guest.place.vmid,
             "base": intent["base"],

@@ -20,6 +20,7 @@ use super::choose_again::{choose_again, was_not_cloned, was_taken};
 use super::clone_container::{self, CLONE_TASK, Made};
 use super::destroy::{DOING as DESTROYING, Trace, half_created, remove_guest};
 use super::fetch_template::fetch;
+use super::image::{ImageIntent, bring, set_options};
 use super::unprotect::put_back;
 use crate::commands::bridge_of;
 use crate::saga::{
@@ -60,14 +61,16 @@ impl StepAction for CreateContainer {
     /// is sent.
     async fn intend(&self, cx: &Cx) -> StepResult<Intent> {
         let found = crate::commands::find_template(cx).await?;
-        let made = match found.fetch {
-            None => clone_container::choose(cx, &found.volume).await?,
-            Some(_) => Made::default(),
+        // Nothing is prepared of images, nor of what is not there yet.
+        let made = match (&found.fetch, &found.image) {
+            (None, None) => clone_container::choose(cx, &found.volume).await?,
+            (Some(_), _) | (None, Some(_)) => Made::default(),
         };
         Ok(Intent {
             value: json!({
                 "ostemplate": found.volume,
                 "fetch": found.fetch,
+                "image": found.image.as_ref().map(ImageIntent::of),
                 "taken": [],
                 "base": made.base,
                 "clone": made.clone,
@@ -86,12 +89,16 @@ impl StepAction for CreateContainer {
         {
             fetch(cx, file, volume).await?;
         }
+        let image = ImageIntent::read(&intent["image"])?;
+        if let (Some(image), Some(volume)) = (&image, intent["ostemplate"].as_str()) {
+            bring(cx, image, volume).await?;
+        }
         let mut intent = intent.clone();
         loop {
             // Without a guest the last number was given up, and no other one was free then.
             let taken = match cx.guest().await? {
                 Some(guest) => match attempt(cx, &guest, &intent).await? {
-                    Attempt::Made(done) => return Ok(*done),
+                    Attempt::Made(done) => return made(cx, &guest, *done, image.is_some()).await,
                     Attempt::Taken(how) => Some((guest, was_taken(&how))),
                     Attempt::NotCloned(how) => Some((guest, was_not_cloned(&how))),
                 },
@@ -142,6 +149,20 @@ impl StepAction for CreateContainer {
             None => Ok(None),
         }
     }
+}
+
+/// The end of the step: a container of an image is started as its entry says, and its volumes are on record.
+async fn made(cx: &Cx, guest: &NativeGuest, mut done: Done, is_image: bool) -> StepResult<Done> {
+    if is_image {
+        let volumes = set_options(cx, guest).await?;
+        let output = json!({
+            "vmid": guest.identity.vmid,
+            "node": guest.place.node,
+            "volumes": volumes,
+        });
+        done.output = output.into();
+    }
+    Ok(done)
 }
 
 /// Whether this undo has destroyed the container that was made.
@@ -477,6 +498,7 @@ async fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Cre
         ))
     };
     let ostemplate: Option<Volid> = intent["ostemplate"].as_str().and_then(|t| t.parse().ok());
+    let image = ImageIntent::read(&intent["image"])?;
     let made_with = &cx.app.made_with;
     let bridge = bridge_of(host, &made_with.network).clone();
     let root_password = match made_with.root_password {
@@ -497,6 +519,7 @@ async fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Cre
         hostname: cx.app.hostname.clone(),
         storage: host.storage.clone(),
         disk_gib: cx.app.resources.disk_gib,
+        mounts: image.map(ImageIntent::mounts).unwrap_or_default(),
         memory_mib,
         swap_mib: 0,
         cores: cx.app.resources.cores,

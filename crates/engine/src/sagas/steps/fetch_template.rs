@@ -27,7 +27,7 @@ pub(super) async fn fetch(cx: &Cx, file: &str, volume: &str) -> StepResult<()> {
     if is_there(cx, node, volume).await? {
         return Ok(());
     }
-    if let Some(upid) = under_way(cx, node, file).await? {
+    if let Some(upid) = under_way(cx, node, TASK, file).await? {
         cx.await_task(DOING, &upid)
             .await
             .map_err(looked_for_again)?;
@@ -60,10 +60,15 @@ async fn is_there(cx: &Cx, node: &NodeName, volume: &str) -> StepResult<bool> {
     Ok(listed.iter().any(|row| row.volid.to_string() == volume))
 }
 
-/// A download of this file that runs on the node.
-async fn under_way(cx: &Cx, node: &NodeName, file: &str) -> StepResult<Option<Upid>> {
+/// A task of this kind that brings this file to the node now.
+pub(super) async fn under_way(
+    cx: &Cx,
+    node: &NodeName,
+    kind: &str,
+    file: &str,
+) -> StepResult<Option<Upid>> {
     let filter = TaskFilter {
-        kind: Some(TASK.to_owned()),
+        kind: Some(kind.to_owned()),
         source: TaskSource::Active,
         ..TaskFilter::default()
     };
@@ -71,12 +76,12 @@ async fn under_way(cx: &Cx, node: &NodeName, file: &str) -> StepResult<Option<Up
     let tasks = tasks.map_err(|e| pve_failure("reading the node's running tasks", &e))?;
     let running = tasks.into_iter().filter(TaskRow::is_running);
     let mut ids = running.map(|task| task.upid);
-    Ok(ids.find(|upid| upid.kind() == TASK && upid.id() == file))
+    Ok(ids.find(|upid| upid.kind() == kind && upid.id() == file))
 }
 
 /// A download whose answer or end is not known needs no person: the next try looks for the volume and for the task, and one that is
 /// sent twice is downloaded once.
-fn looked_for_again(error: StepError) -> StepError {
+pub(super) fn looked_for_again(error: StepError) -> StepError {
     match error {
         StepError::Uncertain(failure) => StepError::Transient(failure),
         other => other,

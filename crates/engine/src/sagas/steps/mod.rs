@@ -13,6 +13,7 @@ pub(crate) mod guest_output;
 pub(crate) mod guest_session;
 pub(crate) mod health_check;
 pub(crate) mod identify;
+mod image;
 pub(crate) mod install;
 pub(crate) mod members;
 pub(crate) mod power;

@@ -1,0 +1,327 @@
+//! A container that is made of an image: brings the image, looks whether it is the one that the entry names, and sets what the container
+//! is started with.
+//!
+//! Proxmox VE takes a tag, and keeps no digest of what it pulled. What a pull brought, the log of its task says, so that is where it is
+//! read: also of a file that is there already, whose name has the digest in it.
+
+use proximity_domain::failure::Failure;
+use proximity_domain::guest::NativeGuest;
+use proximity_domain::image::{ImageDigest, ImageOptions, pulled};
+use proximity_domain::names::NodeName;
+use proximity_domain::recorded::RecordedGuest;
+use proximity_domain::restore::OptionChange;
+use proximity_pve::image::OciImage;
+use proximity_pve::lxc::{LxcConfig, NewMount};
+use proximity_pve::storage::Content;
+use proximity_pve::task::{TaskFilter, TaskOutcome};
+use proximity_pve::upid::Upid;
+use proximity_store::records::LogLevel;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::configuration::{digest_of, read};
+use super::fetch_template::{looked_for_again, under_way};
+use super::health_check::recipe;
+use crate::catalog::Image;
+use crate::saga::{Cx, OptionsCall, StepError, StepResult, pve_failure};
+
+const PULLING: &str = "pulling the image";
+const SETTING: &str = "setting what the container is started with";
+/// PVE's name for the task; its id is the file.
+const TASK: &str = "ociregistrypull";
+/// Lines of a pull's log that are read: some three, and one for each layer.
+const LOG_LINES: u32 = 1_000;
+/// Pulls of a node that are looked through.
+const TASKS: u32 = 500;
+const GIB: u64 = 1 << 30;
+
+/// What the step that makes the container has written down of the image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ImageIntent {
+    /// Repository and tag.
+    reference: String,
+    /// What it has to be.
+    digest: String,
+    /// The file it is pulled into, without its ending.
+    stem: String,
+    /// The volumes that are made with the container.
+    volumes: Vec<VolumeIntent>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct VolumeIntent {
+    path: String,
+    size_gib: u32,
+}
+
+/// The image as it is looked for.
+struct Wanted {
+    reference: OciImage,
+    digest: ImageDigest,
+    file: String,
+    volume: String,
+}
+
+impl ImageIntent {
+    pub(super) fn of(image: &Image) -> Self {
+        let volumes = image.volumes.iter().map(|one| VolumeIntent {
+            path: one.path.to_string(),
+            size_gib: one.size_gib,
+        });
+        Self {
+            reference: image.reference.to_string(),
+            digest: image.digest.to_string(),
+            stem: image.stem(),
+            volumes: volumes.collect(),
+        }
+    }
+
+    /// As it was written; `None` of a container that is made of a template.
+    pub(super) fn read(written: &Value) -> StepResult<Option<Self>> {
+        serde_json::from_value(written.clone()).map_err(|_| unreadable())
+    }
+
+    pub(super) fn mounts(self) -> Vec<NewMount> {
+        let mounts = self.volumes.into_iter().map(|one| NewMount {
+            path: one.path,
+            size_gib: one.size_gib,
+        });
+        mounts.collect()
+    }
+
+    fn wanted(&self, volume: &str) -> StepResult<Wanted> {
+        Ok(Wanted {
+            reference: self.reference.parse().map_err(|_| unreadable())?,
+            digest: self.digest.parse().map_err(|_| unreadable())?,
+            file: format!("{}.tar", self.stem),
+            volume: volume.to_owned(),
+        })
+    }
+}
+
+fn unreadable() -> StepError {
+    StepError::Stuck(Failure::new(
+        "intent_unreadable",
+        "the recorded intent has no usable image",
+        "report this as a bug; abandon the operation and remove the app",
+    ))
+}
+
+/// Flow: wait for whoever of this process brings the same file → look → wait for a pull that runs (ours of before a crash, or
+/// somebody's) → pull → look again → hold what the pull said against the entry. `volume` is what the file becomes.
+pub(super) async fn bring(cx: &Cx, image: &ImageIntent, volume: &str) -> StepResult<()> {
+    let Some(guest) = cx.guest().await? else {
+        // The number was given up for another one, which comes after the image.
+        return Ok(());
+    };
+    let wanted = image.wanted(volume)?;
+    let host = cx.cluster.host();
+    let fetching = &cx.engine.inner.fetching;
+    let turn = fetching.turn(host.id, &host.template_storage, &wanted.file);
+    let _alone = turn.await;
+    let node = &guest.place.node;
+    let mut own = None;
+    let mut there = size_of(cx, node, volume).await?;
+    if there.is_none()
+        && let Some(upid) = under_way(cx, node, TASK, &wanted.file).await?
+    {
+        let waited = cx.await_task(PULLING, &upid).await;
+        waited.map_err(looked_for_again)?;
+        there = size_of(cx, node, volume).await?;
+    }
+    if there.is_none() {
+        let text = format!(
+            "Pulling {} onto the storage {} of node {node}",
+            wanted.reference, host.template_storage
+        );
+        cx.say(LogLevel::Info, text).await?;
+        let outcome = cx.pull_image(&guest.place, &wanted.reference, &image.stem);
+        let outcome = outcome.await.map_err(looked_for_again)?;
+        if let Some(failure) = Cx::task_failed(PULLING, &outcome) {
+            return Err(not_pulled(&failure.message));
+        }
+        cx.reload().await.map_err(StepError::Halt)?;
+        own = cx.earlier_task(TASK);
+        there = size_of(cx, node, volume).await?;
+    }
+    let Some(size_bytes) = there else {
+        let seen = format!("{PULLING}: PVE's task ended well, but {volume} is not on node {node}");
+        return Err(not_pulled(&seen));
+    };
+    if size_bytes > u64::from(cx.app.resources.disk_gib) * GIB {
+        return Err(too_large(cx, &wanted, size_bytes));
+    }
+    must_be(cx, node, &wanted, own).await?;
+    let text = format!("{} is {}", wanted.reference, wanted.digest);
+    cx.say(LogLevel::Info, text).await
+}
+
+/// How large the file is, bytes; `None` where there is none.
+async fn size_of(cx: &Cx, node: &NodeName, volume: &str) -> StepResult<Option<u64>> {
+    let storage = &cx.cluster.host().template_storage;
+    let read = cx.cluster.read();
+    let listed = read.storage_content(node, storage, Content::Template).await;
+    let listed = listed.map_err(|e| pve_failure("listing the images", &e))?;
+    let mut rows = listed.into_iter();
+    let row = rows.find(|row| row.volid.to_string() == volume);
+    Ok(row.map(|row| row.size_bytes.unwrap_or(0)))
+}
+
+/// What was pulled is what the entry names. `own` is the pull of just now.
+async fn must_be(cx: &Cx, node: &NodeName, wanted: &Wanted, own: Option<Upid>) -> StepResult<()> {
+    let task = match own {
+        Some(upid) => Some(upid),
+        None => newest_pull(cx, node, &wanted.file).await?,
+    };
+    let task = match task {
+        Some(upid) => Some(upid),
+        None => others_pull(cx, node, &wanted.file).await?,
+    };
+    let Some(upid) = task else {
+        return Err(unverified(wanted));
+    };
+    let log = cx.cluster.read().task_log(&upid, 0, LOG_LINES).await;
+    let log = log.map_err(|e| pve_failure("reading what the pull said", &e))?;
+    match pulled(log.iter().map(|line| line.text.as_str())) {
+        Some(got) if got == wanted.digest => Ok(()),
+        Some(got) => Err(differs(wanted, &got)),
+        None => Err(unverified(wanted)),
+    }
+}
+
+/// The pull that brought the file: no other one succeeds while it is there.
+async fn newest_pull(cx: &Cx, node: &NodeName, file: &str) -> StepResult<Option<Upid>> {
+    let filter = TaskFilter {
+        kind: Some(TASK.to_owned()),
+        limit: Some(TASKS),
+        ..TaskFilter::default()
+    };
+    let tasks = cx.cluster.read().node_tasks(node, &filter).await;
+    let tasks = tasks.map_err(|e| pve_failure("reading the node's tasks", &e))?;
+    let done = tasks.into_iter().filter(|task| {
+        let is_it = task.upid.kind() == TASK && task.upid.id() == file;
+        is_it && task.outcome.as_ref().is_some_and(TaskOutcome::is_success)
+    });
+    let newest = done.max_by_key(|task| task.upid.start_s());
+    Ok(newest.map(|task| task.upid))
+}
+
+/// The same of another node, where all nodes have the file. One that cannot be asked has not said anything.
+async fn others_pull(cx: &Cx, node: &NodeName, file: &str) -> StepResult<Option<Upid>> {
+    let host = cx.cluster.host();
+    let storages = cx.cluster.read().storages(node).await;
+    let storages = storages.map_err(|e| pve_failure("listing the storages", &e))?;
+    let mut named = storages.iter();
+    if !named.any(|one| one.name == host.template_storage && one.shared) {
+        return Ok(None);
+    }
+    for other in host.known_nodes.iter().filter(|one| *one != node) {
+        if let Ok(Some(upid)) = newest_pull(cx, other, file).await {
+            return Ok(Some(upid));
+        }
+    }
+    Ok(None)
+}
+
+fn not_pulled(why: &str) -> StepError {
+    StepError::Failed(Failure::new(
+        "image_not_pulled",
+        why,
+        "read the task's log in PVE, and look whether the node reaches the registry and has skopeo; then retry",
+    ))
+}
+
+fn too_large(cx: &Cx, wanted: &Wanted, size_bytes: u64) -> StepError {
+    StepError::Failed(Failure::new(
+        "image_too_large",
+        format!(
+            "{} takes {} GiB, more than the {} GiB of the container's root file system",
+            wanted.reference,
+            size_bytes.div_ceil(GIB),
+            cx.app.resources.disk_gib
+        ),
+        "deploy it again with a larger disk",
+    ))
+}
+
+fn differs(wanted: &Wanted, got: &ImageDigest) -> StepError {
+    StepError::Failed(Failure::new(
+        "image_differs",
+        format!(
+            "{} is another image by now: {got} was pulled, and the entry names {}",
+            wanted.reference, wanted.digest
+        ),
+        format!(
+            "take an entry that names the image of today, or another tag; what was pulled is not used, and root of the node removes it \
+             with: pvesm free {}",
+            wanted.volume
+        ),
+    ))
+}
+
+fn unverified(wanted: &Wanted) -> StepError {
+    StepError::Failed(Failure::new(
+        "image_unverified",
+        format!(
+            "{} is there, and no task of Proxmox VE says any more which image was pulled into it",
+            wanted.volume
+        ),
+        format!(
+            "remove the file in PVE (pvesm free {}), then retry: it is pulled anew and looked at",
+            wanted.volume
+        ),
+    ))
+}
+
+/// Sets what the container is started with, and reads it back. Gives its volumes, by their keys, for the record.
+///
+/// A create drops what it is given of this where the image says something of its own. The container does not run yet, so that nothing
+/// of it waits.
+pub(super) async fn set_options(cx: &Cx, guest: &NativeGuest) -> StepResult<Value> {
+    let options = recipe(cx).await?.image.unwrap_or_default();
+    let guest = RecordedGuest::Native(guest.clone());
+    let mut config = read(cx, &guest).await?;
+    if let Some(change) = change(&options, &config) {
+        let keys = change.set().keys();
+        let told: Map<String, Value> = keys.map(|key| (key.clone(), json!("set"))).collect();
+        let call = OptionsCall {
+            doing: SETTING,
+            change,
+            told: told.into(),
+            is_noted: false,
+        };
+        let digest = digest_of(&config)?;
+        // A call whose answer was lost needs no person: the next try reads whether it was taken.
+        let sent = cx.set_options(guest.place(), digest, call).await;
+        sent.map_err(looked_for_again)?;
+        config = read(cx, &guest).await?;
+    }
+    if let Some(left) = change(&options, &config) {
+        let keys: Vec<&str> = left.set().keys().map(String::as_str).collect();
+        return Err(StepError::Failed(Failure::new(
+            "update_not_seen",
+            format!(
+                "{SETTING}: PVE took it, and {} read back as something else",
+                keys.join(", ")
+            ),
+            "look at the container's options in PVE; retry deploys it anew",
+        )));
+    }
+    Ok(volumes(&config))
+}
+
+fn change(options: &ImageOptions, config: &LxcConfig) -> Option<OptionChange> {
+    let text = |key: &str| config.raw.get(key).and_then(Value::as_str);
+    options.change(text("entrypoint"), text("env"))
+}
+
+/// The volumes beside the root file system, as the configuration has them.
+fn volumes(config: &LxcConfig) -> Value {
+    let is_mount = |key: &str| {
+        let number = key.strip_prefix("mp");
+        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let mounts = config.raw.iter().filter(|(key, _)| is_mount(key));
+    let mounts = mounts.map(|(key, value)| (key.clone(), value.clone()));
+    Value::Object(mounts.collect())
+}
