@@ -431,7 +431,8 @@ fn templates<'a>(step: &'a StepFile, at: &Path) -> Vec<Written<'a>> {
     file.chain(exec).collect()
 }
 
-/// The templates of what an image is started with. Proxmox VE shows a container's configuration to everybody who may look at it.
+/// The templates of what an image is started with. It stands in the container's configuration: the command is shown to all who may look at
+/// the container, the variables to those who may change its options, and both are in its backups.
 fn image_templates<'a>(oci: &'a OciFile, at: &Path) -> Vec<Written<'a>> {
     let words = oci.entrypoint.iter().enumerate();
     let words = words.map(|(n, word)| Written {

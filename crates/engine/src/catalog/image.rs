@@ -61,8 +61,8 @@ impl Image {
         sizes.sum()
     }
 
-    /// What the container is started with. That no secret is in it was checked when the entry was read: a configuration is seen by
-    /// everybody who may look at the container.
+    /// What the container is started with. That no secret is in it was checked when the entry was read: it stands in the container's
+    /// configuration, which others than the app's owner read.
     pub(super) fn filled(&self, names: &Arc<Names>) -> Result<ImageOptions, SettingErrors> {
         let fill = |place: &str, template: &str| {
             template::render(template, Escape::Plain, Arc::clone(names))

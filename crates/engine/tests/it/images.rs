@@ -12,6 +12,7 @@ use proximity_pve_emulator::core::Access;
 use proximity_pve_emulator::lab::read_registry;
 use proximity_store::records::{AppRecord, OperationRecord};
 use proximity_testkit::guests::address;
+use proximity_testkit::least::{Least, cluster};
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{TestWorld, WorldParts};
 use serde_json::{Map, Value, json};
@@ -84,15 +85,22 @@ fn publish(root: &Path, greeting: &str) -> String {
 
 /// A world whose catalog has an entry of this image, and whose node reaches the registry of it.
 async fn world_of(digest: &str, registry: &Path) -> TestWorld {
+    let parts = WorldParts {
+        clusters: vec![Pve::start(Access::Full)],
+        ..WorldParts::default()
+    };
+    world_with(digest, registry, parts).await
+}
+
+async fn world_with(digest: &str, registry: &Path, parts: WorldParts) -> TestWorld {
     let folder = tempfile::tempdir().unwrap();
     let entry = folder.path().join("shelf");
     std::fs::create_dir(&entry).unwrap();
     let text = SHELF.replace("DIGEST", digest);
     std::fs::write(entry.join("app.yaml"), text).unwrap();
     let w = TestWorld::start_of(WorldParts {
-        clusters: vec![Pve::start(Access::Full)],
         catalog: Some(folder.path().to_owned()),
-        ..WorldParts::default()
+        ..parts
     })
     .await
     .unwrap();
@@ -164,6 +172,28 @@ async fn what_a_create_drops_is_set_before_the_container_starts() {
     let app = w.store.app(app.id).await.unwrap().unwrap();
     assert!(app.url.is_some(), "{app:?}");
     assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
+}
+
+/// Who only looks is not shown the variables of a container, so the token that operates asks for them.
+#[tokio::test]
+async fn tokens_of_single_purposes_are_enough() {
+    let registry = tempfile::tempdir().unwrap();
+    let digest = publish(registry.path(), "hi");
+    let pve = cluster();
+    let least = Least::on(&pve, None).await.unwrap();
+    let parts = WorldParts {
+        clusters: vec![pve],
+        least: Some(least),
+        ..WorldParts::default()
+    };
+    let w = world_with(&digest, registry.path(), parts).await;
+    let (_, ended) = deployed(&w, "hall").await;
+    assert_eq!(ended.state, OperationState::Succeeded, "{ended:?}");
+    let config = config(&w, 100).await;
+    assert_eq!(
+        config["env"],
+        "PATH=/usr/bin:/bin\0GREETING=good day to you"
+    );
 }
 
 #[tokio::test]

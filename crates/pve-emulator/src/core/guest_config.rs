@@ -186,11 +186,8 @@ impl GuestConfig {
         line("lxc.signal.halt")?;
         let folder = line("lxc.init.cwd").map_or("/", String::as_str);
         let env = self.get("env").unwrap_or_default();
-        Some(Box::new(GuestInit::of(
-            self.get("entrypoint")?,
-            env,
-            folder,
-        )))
+        let init = GuestInit::of(self.get("entrypoint")?, env, folder);
+        Some(Box::new(init))
     }
 
     /// What a driver needs to know.

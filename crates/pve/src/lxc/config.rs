@@ -187,6 +187,19 @@ impl ReadClient {
         let raw = self.get(call).await?;
         LxcConfig::from_raw(raw).map_err(|why| Error::Unreadable { call: name, why })
     }
+
+    /// The same as it is in force now, with `env`: that Proxmox VE shows to those alone who may change a container's options, so the token
+    /// that operates asks (`PVE::LXC::delete_read_restricted_options`). What waits for the next start is not in it.
+    ///
+    /// # Errors
+    /// As [`ReadClient::lxc_config`].
+    pub async fn lxc_config_whole(&self, node: &NodeName, vmid: Vmid) -> Result<LxcConfig> {
+        let call = Call::get(&["nodes", node.as_str(), "lxc", &segment(vmid), "config"])
+            .with("current", 1);
+        let name = call.name();
+        let raw = self.get(call).await?;
+        LxcConfig::from_raw(raw).map_err(|why| Error::Unreadable { call: name, why })
+    }
 }
 
 impl Client {

@@ -30,20 +30,12 @@ pub enum Reason {
 }
 
 /// What no call needs, and is held all the same.
-const ALSO: &[(TokenPurpose, Privilege, Scope, &str)] = &[
-    (
-        TokenPurpose::Operate,
-        Privilege::VmAudit,
-        Scope::Pool,
-        "what this token sees is what it may change, so that one list shows whether that is too much",
-    ),
-    (
-        TokenPurpose::Operate,
-        Privilege::VmMigrate,
-        Scope::Pool,
-        "guests of ours leave a node by it; no call does that yet",
-    ),
-];
+const ALSO: &[(TokenPurpose, Privilege, Scope, &str)] = &[(
+    TokenPurpose::Operate,
+    Privilege::VmMigrate,
+    Scope::Pool,
+    "guests of ours leave a node by it; no call does that yet",
+)];
 
 /// What a token of this purpose holds, sorted by path and privilege. The user it belongs to holds the same: of a token with
 /// privilege separation PVE takes what both hold.

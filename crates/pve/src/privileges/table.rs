@@ -214,6 +214,16 @@ pub static TABLE: &[Entry] = &[
         "containers of a node",
         &[Need::of(P::VmAudit, GUEST).shown("containers")],
     ),
+    operates(
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/config",
+        "a container's configuration with the variables of its program",
+        &[
+            Need::of(P::VmAudit, GUEST),
+            Need::of(P::VmConfigOptions, GUEST).shown("the variables"),
+        ],
+    )
+    .with("current", Some("1")),
     reads(
         "/nodes/{node}/lxc/{vmid}/config",
         "a container's configuration",

@@ -89,6 +89,7 @@ async fn send_reads(client: &Client) {
             .is_err(),
         read.lxc_list(&at).await.is_err(),
         read.lxc_config(&at, id).await.is_err(),
+        read.lxc_config_whole(&at, id).await.is_err(),
         read.lxc_status(&at, id).await.is_err(),
         read.lxc_interfaces(&at, id).await.is_err(),
         read.task_status(&upid).await.is_err(),

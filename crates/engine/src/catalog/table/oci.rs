@@ -44,7 +44,7 @@ pub(in crate::catalog) static OCI_ENV: Object = Object {
         needed("name", "Its name.", Shape::Text(&VARIABLE)),
         needed(
             "value",
-            "A template; no secret, for everybody who may look at the container sees it.",
+            "A template; no secret, for it stands in the container's configuration.",
             Shape::Text(&ARGUMENT),
         ),
     ],

@@ -17,7 +17,18 @@ const READING: &str = "reading the container's configuration";
 pub(crate) async fn read(cx: &Cx, guest: &RecordedGuest) -> StepResult<LxcConfig> {
     let place = guest.place();
     let read = cx.cluster.read().lxc_config(&place.node, place.vmid).await;
-    let config = read.map_err(|e| pve_failure(READING, &e))?;
+    of_guest(guest, read.map_err(|e| pve_failure(READING, &e))?)
+}
+
+/// The same with the variables of its program, which not everybody is shown, and without what waits for its next start.
+pub(crate) async fn read_whole(cx: &Cx, guest: &RecordedGuest) -> StepResult<LxcConfig> {
+    let (place, read) = (guest.place(), cx.cluster.read());
+    let read = read.lxc_config_whole(&place.node, place.vmid).await;
+    of_guest(guest, read.map_err(|e| pve_failure(READING, &e))?)
+}
+
+fn of_guest(guest: &RecordedGuest, config: LxcConfig) -> StepResult<LxcConfig> {
+    let place = guest.place();
     let seen = as_far_as_compared(guest, observed(place.clone(), &config, false));
     if let Ownership::Conflict(conflict) = guest.compare(&seen) {
         return Err(StepError::Failed(Failure::new(

@@ -19,7 +19,7 @@ use proximity_store::records::LogLevel;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::configuration::{digest_of, read};
+use super::configuration::{digest_of, read_whole};
 use super::fetch_template::{looked_for_again, under_way};
 use super::health_check::recipe;
 use crate::catalog::Image;
@@ -280,7 +280,7 @@ fn unverified(wanted: &Wanted) -> StepError {
 pub(super) async fn set_options(cx: &Cx, guest: &NativeGuest) -> StepResult<Value> {
     let options = recipe(cx).await?.image.unwrap_or_default();
     let guest = RecordedGuest::Native(guest.clone());
-    let mut config = read(cx, &guest).await?;
+    let mut config = read_whole(cx, &guest).await?;
     if let Some(change) = change(&options, &config) {
         let keys = change.set().keys();
         let told: Map<String, Value> = keys.map(|key| (key.clone(), json!("set"))).collect();
@@ -294,7 +294,7 @@ pub(super) async fn set_options(cx: &Cx, guest: &NativeGuest) -> StepResult<Valu
         // A call whose answer was lost needs no person: the next try reads whether it was taken.
         let sent = cx.set_options(guest.place(), digest, call).await;
         sent.map_err(looked_for_again)?;
-        config = read(cx, &guest).await?;
+        config = read_whole(cx, &guest).await?;
     }
     if let Some(left) = change(&options, &config) {
         let keys: Vec<&str> = left.set().keys().map(String::as_str).collect();
