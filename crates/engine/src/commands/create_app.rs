@@ -184,6 +184,9 @@ impl Engine {
                 message: "root is let in by keys or by a password, not by both".to_owned(),
             });
         }
+        if entry.base.image().is_some() {
+            refuse_root(request)?;
+        }
         if request.apart_from.len() > MOST_APART {
             return Err(EngineError::Invalid {
                 field: "apart_from".to_owned(),
@@ -385,6 +388,19 @@ fn no_chance() -> EngineError {
         field: "root_password".to_owned(),
         message: "none could be made: this machine gives no random numbers".to_owned(),
     }
+}
+
+/// Proxmox VE lets root into the systems that it knows, and passes over an image of another one in silence.
+fn refuse_root(request: &CreateApp) -> Result<(), EngineError> {
+    let field = match (request.root_keys.is_empty(), request.root_password) {
+        (false, _) => "root_keys",
+        (true, true) => "root_password",
+        (true, false) => return Ok(()),
+    };
+    Err(EngineError::Invalid {
+        field: field.to_owned(),
+        message: "root is not let into a container that is made of an image".to_owned(),
+    })
 }
 
 /// The keys without their comments. Proxmox VE refuses a create with a text that is none, and says not which one.

@@ -347,6 +347,18 @@ async fn a_pre_flight_names_the_file_and_counts_the_volumes() {
 }
 
 #[tokio::test]
+async fn root_is_not_let_in_where_nobody_knows_whether_it_would_be() {
+    let w = world().await;
+    let asked = CreateApp {
+        root_password: true,
+        ..shelf("hall")
+    };
+    let refused = w.engine.create_app(&w.actor, asked).await.unwrap_err();
+    assert_eq!(refused.code(), "invalid_value");
+    assert!(refused.to_string().contains("image"), "{refused}");
+}
+
+#[tokio::test]
 async fn other_settings_take_another_container() {
     let w = world().await;
     let (_, ended) = deployed(&w, "hall").await;
