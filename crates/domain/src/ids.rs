@@ -75,6 +75,10 @@ uuid_id!(
     PreparedId
 );
 uuid_id!(
+    /// One session: what somebody began by signing in.
+    SessionId
+);
+uuid_id!(
     /// One running process that works on operations; new at every start.
     HolderId
 );

@@ -4,6 +4,7 @@
 //! observation and the time, and gets a decision. That is what lets the same rules run in the product,
 //! in a test and in a simulator.
 
+pub mod access;
 pub mod accounts;
 pub mod adopted;
 pub mod adoption;
@@ -50,11 +51,13 @@ pub mod retention;
 pub mod retry;
 pub mod rollback;
 pub mod saga;
+pub mod session;
 pub mod site;
 pub mod sockets;
 pub mod source;
 pub mod stack;
 pub mod template;
+pub mod throttle;
 pub mod time;
 pub mod token_purpose;
 pub mod told;

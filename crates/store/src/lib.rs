@@ -2,6 +2,7 @@
 //!
 //! [`Store`] writes, [`Reader`] reads; every method is one transaction, named after what it commits.
 
+pub mod accounts;
 mod addresses;
 mod adoptions;
 pub mod alarms;
@@ -72,6 +73,7 @@ pub mod routed;
 mod row;
 mod seal;
 pub mod secrets;
+pub mod sessions;
 mod sites;
 pub mod snapshots;
 mod source_rows;

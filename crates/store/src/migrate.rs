@@ -89,6 +89,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(33, "0033_entry_sources"),
     migration!(34, "0034_made_with"),
     migration!(35, "0035_prepared_templates"),
+    migration!(36, "0036_accounts"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

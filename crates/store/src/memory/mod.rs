@@ -4,6 +4,7 @@
 //! It is written by hand against the contract, not derived from the statements: the same contract suite runs on it
 //! and on the databases, and each checks the other. Nothing is kept when the last clone is dropped.
 
+mod accounts;
 mod addresses;
 mod adoptions;
 mod alarms;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use proximity_domain::access::UserName;
 use proximity_domain::adoption::AdoptionRecord;
 use proximity_domain::app::{AppClass, Status};
 use proximity_domain::audit::Link;
 use proximity_domain::desired::Documents;
 use proximity_domain::identity::{Learned, Shown};
 use proximity_domain::ids::{
-    AppId, ApplyId, GuestId, HostId, OperationId, PlanId, PreparedId, TokenId,
+    AppId, ApplyId, GuestId, HostId, OperationId, PlanId, PreparedId, SessionId, TokenId,
 };
 use proximity_domain::names::{Hostname, SecretName, SourceName};
 use proximity_domain::notify::{ChannelName, Waiting};
@@ -23,6 +24,7 @@ use secrecy::SecretString;
 
 use super::MemoryOptions;
 use super::table::Table;
+use crate::accounts::AccountRecord;
 use crate::alarms::{Alarm, AlarmKey};
 use crate::applies::{ApplyRecord, KeptChange};
 use crate::clearing::Journal;
@@ -41,6 +43,7 @@ use crate::records::{
 use crate::rejections::RejectedRevision;
 use crate::resources::ResourceRecord;
 use crate::secrets::SecretRecord;
+use crate::sessions::SessionRecord;
 use crate::sources::{SourceRecord, SourceSecrets};
 use crate::views::{ArchivedApp, AuditRow, EventRow, PortSide};
 
@@ -157,6 +160,23 @@ pub(crate) struct KeptEntrySource {
     pub(crate) files: Vec<TakenFile>,
 }
 
+/// An account.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptAccount {
+    pub(crate) record: AccountRecord,
+    /// The hash of its password.
+    pub(crate) password: Option<String>,
+    /// SHA-256 of its link.
+    pub(crate) link: Option<[u8; 32]>,
+}
+
+/// A session.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptSession {
+    pub(crate) record: SessionRecord,
+    pub(crate) secret_sha256: [u8; 32],
+}
+
 /// One line of an app's log.
 #[derive(Debug, Clone)]
 pub(crate) struct AppLine {
@@ -172,6 +192,8 @@ pub(crate) struct State {
     pub(crate) rest_ms: i64,
     pub(crate) hosts: Table<HostId, HostRecord>,
     pub(crate) tokens: Table<TokenId, TokenRecord>,
+    pub(crate) accounts: Table<UserName, KeptAccount>,
+    pub(crate) sessions: Table<SessionId, KeptSession>,
     pub(crate) apps: Table<AppId, App>,
     pub(crate) ports: Table<u16, Port>,
     pub(crate) operations: Table<OperationId, Operation>,
@@ -251,6 +273,8 @@ impl State {
             rest_ms: options.rest_ms,
             hosts: Table::default(),
             tokens: Table::default(),
+            accounts: Table::default(),
+            sessions: Table::default(),
             apps: Table::default(),
             ports: Table::default(),
             operations: Table::default(),
@@ -306,13 +330,15 @@ impl State {
 
     /// All tables; one that is forgotten here does not compile.
     #[rustfmt::skip] // several in a line
-    fn tables(&mut self) -> [&mut dyn Undecided; 39] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 41] {
         let Self {
             public: _,
             internal: _,
             rest_ms: _,
             hosts,
             tokens,
+            accounts,
+            sessions,
             apps,
             ports,
             operations,
@@ -356,6 +382,7 @@ impl State {
             alarms, guards, drifts, keys, log, events, audit, clearings, links, event_links, cut,
             channels, notices, subjects, plans, documents, applies, changes, desired, secrets, sources,
             entry_sources, entry_revisions, rejected, resources, snapshots, templates, bases, clones,
+            accounts, sessions,
         ]
     }
 }

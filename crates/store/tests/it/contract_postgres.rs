@@ -384,7 +384,7 @@ async fn real_postgres_writers_beside_each_other_all_get_through() {
 const BEFORE_THE_CHAIN: &str = "DROP FUNCTION touch_app() CASCADE; \
      DROP TABLE plans, snapshots, resources, apply_changes, applies, desired, desired_drifts, secrets, sources, touched_apps, \
      rejected_revisions, entry_sources, entry_source_files, entry_revisions, root_passwords, prepared_clones, prepared_templates, \
-     prepared_bases; \
+     prepared_bases, sessions, accounts; \
      ALTER TABLE operations DROP COLUMN input_sealed; \
      ALTER TABLE apps DROP COLUMN site_name CASCADE, DROP COLUMN site_cert_file CASCADE, DROP COLUMN site_key_file CASCADE, \
      DROP COLUMN site_url CASCADE, DROP COLUMN site_trouble CASCADE, DROP COLUMN entry_hash, DROP COLUMN made_with CASCADE; \

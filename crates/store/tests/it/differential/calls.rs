@@ -226,6 +226,11 @@ pub enum Call {
         n: u8,
         what: u8,
     },
+    /// Of people who sign in, and their sessions.
+    Accounts {
+        n: u8,
+        what: u8,
+    },
     /// Content is rejected, or one that was is forgotten.
     Reject {
         n: u8,
@@ -304,6 +309,7 @@ impl Call {
             Self::SetSecret(_) => "SetSecret",
             Self::RemoveSecret(_) => "RemoveSecret",
             Self::Sources { .. } => "Sources",
+            Self::Accounts { .. } => "Accounts",
             Self::Reject { .. } => "Reject",
             Self::Notices { .. } => "Notices",
         }
@@ -372,6 +378,7 @@ pub const NAMES: &[(&str, bool)] = &[
     ("SetSecret", false),
     ("RemoveSecret", true),
     ("Sources", true),
+    ("Accounts", true),
     ("Reject", true),
     ("Notices", false),
 ];
@@ -478,6 +485,7 @@ fn of_applies() -> impl Strategy<Value = Call> {
         3 => n().prop_map(Call::SetSecret),
         3 => n().prop_map(Call::RemoveSecret),
         5 => (n(), n()).prop_map(|(n, what)| Call::Sources { n, what }),
+        6 => (n(), n()).prop_map(|(n, what)| Call::Accounts { n, what }),
         3 => (n(), n()).prop_map(|(n, what)| Call::Reject { n, what }),
     ]
 }

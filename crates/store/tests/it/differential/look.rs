@@ -8,6 +8,7 @@ use proximity_store::views::{AppFilter, ArchiveFilter, OperationFilter};
 use proximity_store::{KeptRecord, StoreError};
 use secrecy::ExposeSecret;
 
+use super::accounts;
 use super::applies;
 use super::entry_sources;
 use super::notices;
@@ -47,6 +48,7 @@ pub async fn at_everything(pair: &Pair, known: &Known, now: Timestamp) {
     sources::look(pair).await;
     entry_sources::look(pair).await;
     prepared::look(pair).await;
+    accounts::look(pair, now).await;
     let wrong = both!(pair, store => store.invariants()).unwrap();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

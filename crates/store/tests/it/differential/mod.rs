@@ -1,6 +1,7 @@
 //! SQLite and memory side by side: whatever is asked for, both answer the same, refuse in the same words, and have
 //! recorded the same.
 
+mod accounts;
 mod applies;
 mod calls;
 mod clearing;

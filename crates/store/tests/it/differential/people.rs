@@ -159,6 +159,7 @@ impl Play {
             | Call::RemoveSecret(_)
             | Call::Reject { .. } => return Some(self.applies(call).await),
             Call::Sources { n, what } => return Some(self.sources(n, what).await),
+            Call::Accounts { n, what } => return Some(self.accounts(n, what).await),
             _ => return None,
         };
         Some(Some(refused))

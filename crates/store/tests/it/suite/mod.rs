@@ -2,6 +2,7 @@
 //!
 //! A backend runs all of it with `contract!(its maker)`; see `contract_sqlite.rs`.
 
+pub mod accounts;
 pub mod acts;
 pub mod addresses;
 pub mod adoptions;
@@ -115,6 +116,8 @@ macro_rules! with_cases {
                 what_is_asked_for_during_a_look_is_done_anew, two_looks_at_the_same_time_lose_no_apply;
             entry_sources: are_kept_with_what_was_taken, have_names_of_their_own_and_an_end,
                 leave_apps_what_they_were_made_from;
+            accounts: are_kept_with_a_password_that_a_link_sets_once, keep_an_admin, have_an_end_and_say_what_was_done,
+                sessions_are_found_by_hash_and_end, sessions_have_room_and_go_when_they_are_over;
             rejections: are_told_once_and_are_of_one_content, are_forgotten_by_a_person_and_by_what_is_done,
                 stand_for_what_is_wanted_and_of_the_forgotten_the_newest_stay,
                 are_judged_again_in_the_commit_that_begins_an_apply,
