@@ -14,6 +14,16 @@ pub enum AppClass {
     Adopted,
 }
 
+/// What an account may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // the words are the documentation
+pub enum AccountRole {
+    Admin,
+    Operator,
+    Viewer,
+}
+
 /// What an app is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "snake_case")]

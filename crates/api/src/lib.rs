@@ -6,6 +6,7 @@
 //! **Architecture invariant:** this crate uses no other crate of ours. The server converts between these
 //! types and the domain's, so that a rename inside cannot change what is on the wire.
 
+pub mod accounts;
 pub mod addresses;
 pub mod adoption;
 pub mod applies;

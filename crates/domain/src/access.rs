@@ -100,12 +100,17 @@ impl Role {
     fn has(self, right: Right) -> bool {
         match (self, right) {
             (Self::Admin, _)
-            | (Self::Operator, Right::Read | Right::Operate | Right::Destroy)
+            | (Self::Operator, Right::Read | Right::Operate | Right::Exec | Right::Destroy)
             | (Self::Viewer, Right::Read) => true,
             (Self::Operator, Right::Hosts | Right::Metrics | Right::Accounts)
             | (
                 Self::Viewer,
-                Right::Operate | Right::Destroy | Right::Hosts | Right::Metrics | Right::Accounts,
+                Right::Operate
+                | Right::Exec
+                | Right::Destroy
+                | Right::Hosts
+                | Right::Metrics
+                | Right::Accounts,
             ) => false,
         }
     }
@@ -116,8 +121,10 @@ impl Role {
 pub enum Right {
     /// Look at everything that is no secret.
     Read,
-    /// Deploy, start, stop, restart, retry, cancel, abandon.
+    /// Deploy, start, stop, restart, retry, cancel, abandon; look into containers by commands that only look.
     Operate,
+    /// Run any program inside a container, as root.
+    Exec,
     /// Remove apps.
     Destroy,
     /// Add and remove host entries; end the rest of ports, which is everybody's.
@@ -130,9 +137,10 @@ pub enum Right {
 
 impl Right {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Read,
         Self::Operate,
+        Self::Exec,
         Self::Destroy,
         Self::Hosts,
         Self::Metrics,
@@ -145,6 +153,7 @@ impl Right {
         match self {
             Self::Read => "read",
             Self::Operate => "operate",
+            Self::Exec => "exec",
             Self::Destroy => "destroy",
             Self::Hosts => "hosts",
             Self::Metrics => "metrics",
@@ -223,9 +232,12 @@ pub fn reach(grant: &Grant, right: Right) -> Reach {
         Grant::Role(Role::Admin) => Reach::All,
         Grant::Role(Role::Operator | Role::Viewer) => match right {
             Right::Read => Reach::All,
-            Right::Operate | Right::Destroy | Right::Hosts | Right::Metrics | Right::Accounts => {
-                Reach::OwnAmongSeen
-            }
+            Right::Operate
+            | Right::Exec
+            | Right::Destroy
+            | Right::Hosts
+            | Right::Metrics
+            | Right::Accounts => Reach::OwnAmongSeen,
         },
     }
 }
@@ -279,16 +291,17 @@ mod tests {
     #[test]
     fn what_a_grant_is_good_for() {
         let table = [
-            (Grant::Role(Role::Admin), "+++ +++ +++ +++ +++ +++"),
-            (Grant::Role(Role::Operator), "+++ +o+ +o+ --- --- ---"),
-            (Grant::Role(Role::Viewer), "+++ --- --- --- --- ---"),
-            (scopes(&["*"]), "+++ +++ +++ +++ +++ +++"),
-            (scopes(&["read"]), "+?+ --- --- --- --- ---"),
-            (scopes(&["read", "operate"]), "+?+ +?+ --- --- --- ---"),
-            (scopes(&["destroy", "hosts"]), "--- --- +?+ +?+ --- ---"),
-            (scopes(&["accounts"]), "--- --- --- --- --- +?+"),
-            (scopes(&[]), "--- --- --- --- --- ---"),
-            (scopes(&["admin", "Read"]), "--- --- --- --- --- ---"),
+            (Grant::Role(Role::Admin), "+++ +++ +++ +++ +++ +++ +++"),
+            (Grant::Role(Role::Operator), "+++ +o+ +o+ +o+ --- --- ---"),
+            (Grant::Role(Role::Viewer), "+++ --- --- --- --- --- ---"),
+            (scopes(&["*"]), "+++ +++ +++ +++ +++ +++ +++"),
+            (scopes(&["read"]), "+?+ --- --- --- --- --- ---"),
+            (scopes(&["read", "operate"]), "+?+ +?+ --- --- --- --- ---"),
+            (scopes(&["exec"]), "--- --- +?+ --- --- --- ---"),
+            (scopes(&["destroy", "hosts"]), "--- --- --- +?+ +?+ --- ---"),
+            (scopes(&["accounts"]), "--- --- --- --- --- --- +?+"),
+            (scopes(&[]), "--- --- --- --- --- --- ---"),
+            (scopes(&["admin", "Read"]), "--- --- --- --- --- --- ---"),
         ];
         let subjects = [Subject::Of("me"), Subject::Of("other"), Subject::Shared];
         for (grant, rights) in table {

@@ -1,16 +1,22 @@
-//! Who asks, and what they may ask.
+//! Who asks, by a token or by the cookie of a session, and what they may ask: as [`proximity_domain::access`] decides.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method};
 use proximity_api::error::{ErrorBody, ErrorKind};
+pub use proximity_domain::access::Right as Scope;
+use proximity_domain::access::{Grant, Reach, Role, Subject, Verdict, decide, reach};
+use proximity_domain::session::{is_over, is_to_be_noted};
 use proximity_store::Reader;
 use proximity_store::records::{Actor, TokenRecord};
+use proximity_store::sessions::{SessionRecord, SignedIn};
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::cookies;
 use crate::layers::request_id;
 use crate::refusal::Refusal;
 use crate::router::AppState;
@@ -18,49 +24,18 @@ use crate::router::AppState;
 /// Longest token that is looked up, bytes.
 const LONGEST_TOKEN_BYTES: usize = 512;
 
-/// What a token may be used for. Stored by label; `*` stands for all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Look at everything that is no secret.
-    Read,
-    /// Deploy, start, stop, restart, retry, cancel, abandon; look into containers by commands that only look.
-    Operate,
-    /// Run any program inside a container, as root.
-    Exec,
-    /// Remove apps.
-    Destroy,
-    /// Add and remove host entries; end the rest of ports, which is everybody's.
-    Hosts,
-    /// Read the figures of everybody's work, and nothing else.
-    Metrics,
-}
-
-impl Scope {
-    /// Stable label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Operate => "operate",
-            Self::Exec => "exec",
-            Self::Destroy => "destroy",
-            Self::Hosts => "hosts",
-            Self::Metrics => "metrics",
-        }
-    }
-}
-
 /// What is stored of a token: the SHA-256 of its text.
 #[must_use]
 pub fn token_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// The account and token behind a request.
+/// Who is behind a request: an account, with a token of it or signed in.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     actor: Actor,
-    scopes: Vec<String>,
+    grant: Grant,
+    session: Option<SessionRecord>,
 }
 
 impl Caller {
@@ -71,7 +46,20 @@ impl Caller {
                 token: Some(token.id),
                 request: None,
             },
-            scopes: token.scopes,
+            grant: Grant::Scopes(token.scopes),
+            session: None,
+        }
+    }
+
+    pub(crate) fn signed_in(found: SignedIn) -> Self {
+        Self {
+            actor: Actor {
+                account: found.session.account.to_string(),
+                token: None,
+                request: None,
+            },
+            grant: Grant::Role(found.role),
+            session: Some(found.session),
         }
     }
 
@@ -80,12 +68,46 @@ impl Caller {
         &self.actor
     }
 
-    /// Whether the token has the scope.
-    pub(crate) fn may(&self, scope: Scope) -> bool {
-        self.scopes.iter().any(|s| s == "*" || s == scope.label())
+    /// The session it comes by.
+    ///
+    /// # Errors
+    /// It comes by a token.
+    pub(crate) fn session(&self) -> Result<&SessionRecord, Refusal> {
+        self.session.as_ref().ok_or_else(|| {
+            forbidden(
+                "this is about the session that a request comes by, and it came with a token".to_owned(),
+                "sign in, and send the cookie of the session instead".to_owned(),
+            )
+        })
     }
 
-    /// Refuses unless the token has the scope.
+    /// The role, of who signed in.
+    pub(crate) fn role(&self) -> Option<Role> {
+        match &self.grant {
+            Grant::Role(role) => Some(*role),
+            Grant::Scopes(_) => None,
+        }
+    }
+
+    /// The scopes of the token; none of who signed in.
+    pub(crate) fn scopes(&self) -> &[String] {
+        match &self.grant {
+            Grant::Role(_) => &[],
+            Grant::Scopes(scopes) => scopes,
+        }
+    }
+
+    /// Whether it has the right at all.
+    pub(crate) fn may(&self, scope: Scope) -> bool {
+        self.decide(scope, Subject::Shared) == Verdict::Allowed
+    }
+
+    /// What is decided of a request about something.
+    pub(crate) fn decide(&self, scope: Scope, subject: Subject<'_>) -> Verdict {
+        decide(&self.actor.account, &self.grant, scope, subject)
+    }
+
+    /// Refuses unless it has the right at all.
     pub(crate) fn require(&self, scope: Scope) -> Result<(), Refusal> {
         if self.may(scope) {
             return Ok(());
@@ -97,40 +119,84 @@ impl Caller {
     pub(crate) fn lacks(&self, scope: Scope) -> Refusal {
         let account = &self.actor.account;
         let scope = scope.label();
-        Refusal::new(
-            ErrorKind::Forbidden,
-            ErrorBody::new(
-                "forbidden",
+        match self.role() {
+            None => forbidden(
                 format!("this token of account {account} lacks the scope `{scope}`"),
                 format!("use a token that has the scope `{scope}`"),
             ),
+            Some(role) => {
+                let role = role.label();
+                forbidden(
+                    format!("account {account} has the role {role}, which may not `{scope}`"),
+                    "ask an admin to do it, or to give the account another role".to_owned(),
+                )
+            }
+        }
+    }
+
+    /// That the thing is another account's.
+    pub(crate) fn not_own(&self, owner: &str) -> Refusal {
+        let account = &self.actor.account;
+        forbidden(
+            format!("it is of account {owner}, and account {account} changes its own alone"),
+            format!("ask {owner} or an admin to do it"),
         )
     }
 
     /// The account whose apps it sees; `None` = all.
     pub(crate) fn sees_only(&self) -> Option<&str> {
-        let all = self.scopes.iter().any(|s| s == "*");
-        (!all).then_some(self.actor.account.as_str())
+        self.own_unless_all(Scope::Read)
+    }
+
+    /// The account whose apps it may change, if it may change any; `None` = all.
+    pub(crate) fn changes_only(&self) -> Option<&str> {
+        self.own_unless_all(Scope::Operate)
+    }
+
+    fn own_unless_all(&self, scope: Scope) -> Option<&str> {
+        match reach(&self.grant, scope) {
+            Reach::All => None,
+            Reach::OwnAlone | Reach::OwnAmongSeen => Some(&self.actor.account),
+        }
     }
 }
 
-/// Lets a request through if its token is known, and hangs the [`Caller`] on it.
+fn forbidden(message: String, hint: String) -> Refusal {
+    let body = ErrorBody::new("forbidden", message, hint);
+    Refusal::new(ErrorKind::Forbidden, body)
+}
+
+/// Lets a request through if it is known who asks, and hangs the [`Caller`] on it.
 pub(crate) async fn authenticate(
     State(state): State<AppState>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    let token = bearer(request.headers())?;
-    let mut caller = find(&state.reader(), token).await?.ok_or_else(unknown)?;
+    let mut caller = who(&state, request.method(), request.headers()).await?;
     caller.actor.request = request_id(request.headers());
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }
 
-/// The caller of a public path: `None` when no token, or none that is known, was sent.
-pub(crate) async fn optional(reader: &Reader, headers: &HeaderMap) -> Option<Caller> {
-    let token = bearer(headers).ok()?;
-    find(reader, token).await.ok().flatten()
+/// The caller of a public path: `None` when nothing was sent by which it is known.
+pub(crate) async fn optional(state: &AppState, headers: &HeaderMap) -> Option<Caller> {
+    who(state, &Method::GET, headers).await.ok()
+}
+
+/// Who asks. A token goes before a cookie: it is sent by nobody who does not mean it.
+async fn who(state: &AppState, method: &Method, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    if headers.contains_key(AUTHORIZATION) {
+        let token = bearer(headers)?;
+        let found = find(&state.reader(), token).await?;
+        return found.ok_or_else(unknown);
+    }
+    let secret = cookies::sent(headers).ok_or_else(missing)?;
+    let found = session(state, &secret).await?.ok_or_else(over)?;
+    if !method.is_safe() {
+        cookies::check(headers, &secret)?;
+    }
+    note(state, &found.session).await;
+    Ok(Caller::signed_in(found))
 }
 
 async fn find(reader: &Reader, token: &str) -> Result<Option<Caller>, Refusal> {
@@ -142,18 +208,29 @@ async fn find(reader: &Reader, token: &str) -> Result<Option<Caller>, Refusal> {
         .map(Caller::of))
 }
 
+/// Who is signed in by this secret, unless the session is over.
+pub(crate) async fn session(
+    state: &AppState,
+    secret: &SecretString,
+) -> Result<Option<SignedIn>, Refusal> {
+    let hash = token_hash(secret.expose_secret());
+    let found = state.reader().signed_in(&hash).await?;
+    let now = state.clock().now();
+    Ok(found
+        .filter(|found| bool::from(found.secret_sha256.ct_eq(&hash)))
+        .filter(|found| !is_over(found.session.begun_at, found.session.seen_at, now)))
+}
+
+/// Writes down now and then that a session is used. Where that cannot be written it ends too early, and nothing worse.
+async fn note(state: &AppState, session: &SessionRecord) {
+    if is_to_be_noted(session.seen_at, state.clock().now())
+        && let Err(error) = state.engine().note_session(session.id).await
+    {
+        tracing::warn!(%error, "cannot write down that a session is used");
+    }
+}
+
 fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
-    let missing = || {
-        Refusal::new(
-            ErrorKind::Unauthorized,
-            ErrorBody::new(
-                "unauthorized",
-                "this path needs a token",
-                "send the header `Authorization: Bearer TOKEN`; the first token is in the file `admin.token` \
-                 of the data directory",
-            ),
-        )
-    };
     let value = headers.get(AUTHORIZATION).ok_or_else(missing)?;
     let (scheme, token) = value
         .to_str()
@@ -168,6 +245,29 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
         return Err(unknown());
     }
     Ok(token)
+}
+
+fn missing() -> Refusal {
+    Refusal::new(
+        ErrorKind::Unauthorized,
+        ErrorBody::new(
+            "unauthorized",
+            "this path needs a token, or the cookie of a session",
+            "send the header `Authorization: Bearer TOKEN`; the first token is in the file `admin.token` \
+             of the data directory",
+        ),
+    )
+}
+
+fn over() -> Refusal {
+    Refusal::new(
+        ErrorKind::Unauthorized,
+        ErrorBody::new(
+            "unauthorized",
+            "the session is over, or was never there",
+            "sign in again",
+        ),
+    )
 }
 
 fn unknown() -> Refusal {
@@ -195,7 +295,8 @@ mod tests {
                 token: None,
                 request: None,
             },
-            scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
+            grant: Grant::Scopes(scopes.iter().map(|s| (*s).to_owned()).collect()),
+            session: None,
         }
     }
 
@@ -212,7 +313,32 @@ mod tests {
     #[test]
     fn only_an_all_scoped_token_sees_the_apps_of_others() {
         assert_eq!(caller(&["*"]).sees_only(), None);
+        assert_eq!(caller(&["*"]).changes_only(), None);
         assert_eq!(caller(&["read"]).sees_only(), Some("robot"));
+        assert_eq!(caller(&["operate"]).changes_only(), Some("robot"));
+    }
+
+    #[test]
+    fn a_role_sees_all_and_changes_what_is_its_own() {
+        let signed_in = |role| Caller {
+            grant: Grant::Role(role),
+            ..caller(&[])
+        };
+        for (role, changes_only) in [
+            (Role::Admin, None),
+            (Role::Operator, Some("robot")),
+            (Role::Viewer, Some("robot")),
+        ] {
+            let caller = signed_in(role);
+            assert_eq!(caller.sees_only(), None, "{role:?}");
+            assert_eq!(caller.changes_only(), changes_only, "{role:?}");
+            assert!(caller.scopes().is_empty());
+        }
+        let refusal = signed_in(Role::Viewer).require(Scope::Operate).unwrap_err();
+        assert!(refusal.body.message.contains("viewer"), "{refusal:?}");
+        let refusal = signed_in(Role::Operator).not_own("ann");
+        assert_eq!(refusal.body.code, "forbidden");
+        assert!(refusal.body.hint.contains("ann"));
     }
 
     #[test]

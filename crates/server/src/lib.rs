@@ -5,6 +5,7 @@
 
 mod auth;
 mod convert;
+mod cookies;
 mod document;
 mod events;
 mod extract;
@@ -12,9 +13,11 @@ mod health_cache;
 mod layers;
 mod listen;
 mod metrics;
+mod passwords;
 mod refusal;
 mod router;
 mod routes;
+mod sign_ins;
 mod stall;
 mod tls;
 mod traces;
@@ -24,6 +27,7 @@ pub use document::openapi_document;
 pub use events::EventLimits;
 pub use listen::{Limits, ListenError, serve};
 pub use metrics::{Metrics, SpanFate, metrics_markdown};
-pub use router::{ServerParts, router};
+pub use passwords::Passwords;
+pub use router::{ServerParts, router, router_with};
 pub use tls::{TlsError, TlsFiles};
 pub use traces::{RequestEnd, RequestTraces};

@@ -1,10 +1,12 @@
 //! The accept loop: TLS, limits, and an end that lets requests finish.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -14,7 +16,9 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::util::MapRequest;
 
+use crate::sign_ins::Peer;
 use crate::stall::StallLimit;
 
 /// Bounds of the listener.
@@ -76,8 +80,8 @@ pub async fn serve(
             () = shutdown.cancelled() => break Ok(()),
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, from)) => (stream, from.ip()),
             Err(error) if belongs_to_one_client(&error) => continue,
             Err(error) if is_exhaustion(&error) => {
                 tracing::warn!(%error, "cannot accept a connection now");
@@ -93,7 +97,7 @@ pub async fn serve(
         };
         let (router, tls, shutdown) = (router.clone(), tls.clone(), shutdown.clone());
         open.spawn(async move {
-            converse(stream, router, tls, limits, shutdown).await;
+            converse((stream, peer), router, tls, limits, shutdown).await;
             drop(slot);
         });
     };
@@ -129,7 +133,7 @@ fn is_exhaustion(error: &std::io::Error) -> bool {
 }
 
 async fn converse(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, IpAddr),
     router: Router,
     tls: Option<TlsAcceptor>,
     limits: Limits,
@@ -140,26 +144,34 @@ async fn converse(
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     match tls {
-        None => http(stream, router, limits, shutdown).await,
+        None => http((stream, peer), router, limits, shutdown).await,
         Some(acceptor) => match tokio::time::timeout(limits.head, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => http(stream, router, limits, shutdown).await,
+            Ok(Ok(stream)) => http((stream, peer), router, limits, shutdown).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake took too long"),
         },
     }
 }
 
-async fn http<S>(stream: S, router: Router, limits: Limits, shutdown: CancellationToken)
-where
+async fn http<S>(
+    (stream, peer): (S, IpAddr),
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let from = move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(Some(peer)));
+        request
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(64 * 1024)
         .serve_connection(
             TokioIo::new(StallLimit::new(stream, limits.stall)),
-            TowerToHyperService::new(router),
+            TowerToHyperService::new(MapRequest::new(router, from)),
         );
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

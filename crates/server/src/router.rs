@@ -22,6 +22,8 @@ use crate::events::{EventFeed, EventLimits};
 use crate::extract::{LARGEST_BODY_BYTES, LARGEST_DOCUMENTS_BYTES};
 use crate::health_cache::HealthCache;
 use crate::metrics::Metrics;
+use crate::passwords::Passwords;
+use crate::sign_ins::SignIns;
 use crate::traces::RequestTraces;
 use crate::{auth, document, layers, routes};
 
@@ -52,6 +54,8 @@ pub(crate) struct AppState {
     parts: ServerParts,
     health: Arc<HealthCache>,
     feed: Arc<EventFeed>,
+    passwords: Passwords,
+    sign_ins: Arc<SignIns>,
 }
 
 impl AppState {
@@ -92,6 +96,19 @@ impl AppState {
         self.parts.closing.clone()
     }
 
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
+    pub(crate) fn sign_ins(&self) -> &SignIns {
+        &self.sign_ins
+    }
+
+    /// What makes the hash of one password another one than that of the same password elsewhere.
+    pub(crate) fn new_salt(&self) -> [u8; 16] {
+        self.parts.ids.nonce().to_be_bytes()
+    }
+
     pub(crate) fn new_request_id(&self) -> HeaderValue {
         let id = self.parts.ids.uuid().to_string();
         HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
@@ -100,6 +117,11 @@ impl AppState {
 
 /// The whole API. Needs a runtime: it begins to follow the log of events.
 pub fn router(parts: ServerParts) -> Router {
+    router_with(parts, Passwords::default())
+}
+
+/// The same, with what hashes passwords: it counts what it does.
+pub fn router_with(parts: ServerParts, passwords: Passwords) -> Router {
     let reader = parts.engine.reader();
     let (metrics, closing) = (parts.metrics.clone(), parts.closing.clone());
     metrics.follow(&parts.engine);
@@ -108,6 +130,8 @@ pub fn router(parts: ServerParts) -> Router {
         parts,
         feed: Arc::new(feed),
         health: Arc::default(),
+        passwords,
+        sign_ins: Arc::default(),
     };
     let (paths, _) = protected()
         .route_layer(from_fn_with_state(state.clone(), auth::authenticate))
@@ -141,6 +165,8 @@ fn public() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::reference::openapi))
         .routes(routes!(routes::reference::docs))
         .routes(routes!(routes::sources::nudge))
+        .routes(routes!(routes::session::sign_in))
+        .routes(routes!(routes::setup::set_up))
 }
 
 /// Paths that need a token.
@@ -149,6 +175,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::apps::list, routes::apps::create))
         .routes(routes!(routes::apps::preflight))
         .merge(adopted())
+        .merge(people())
         .routes(routes!(routes::apps::show, routes::update_app::update))
         .routes(routes!(routes::update_app::preview))
         .routes(routes!(routes::apps::act))
@@ -205,6 +232,21 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::resources::diff))
         .routes(routes!(routes::archive::list))
         .routes(routes!(routes::archive::show))
+}
+
+/// Who may sign in, and who is signed in.
+fn people() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(routes::session::show, routes::session::sign_out))
+        .routes(routes!(routes::session::change_password))
+        .routes(routes!(routes::sessions::list))
+        .routes(routes!(routes::sessions::end))
+        .routes(routes!(routes::accounts::list, routes::accounts::add))
+        .routes(routes!(
+            routes::accounts::change,
+            routes::accounts::remove
+        ))
+        .routes(routes!(routes::accounts::give_link))
 }
 
 /// Where the catalog is read from.

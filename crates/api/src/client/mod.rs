@@ -4,6 +4,7 @@ mod calls;
 mod error;
 mod events;
 mod inside;
+mod people;
 mod sse;
 mod templates;
 mod token_file;

@@ -91,9 +91,9 @@ impl ExitCode {
 pub enum ErrorKind {
     /// The request is not JSON, or not of the documented shape.
     Malformed,
-    /// No token, or one we do not know.
+    /// Nothing was sent by which we know who asks.
     Unauthorized,
-    /// The token lacks the scope.
+    /// Who asks may not.
     Forbidden,
     /// It is not there.
     NotFound,

@@ -1,5 +1,6 @@
 //! Commands: each authorises, looks, asks the domain, and commits once.
 
+mod accounts;
 mod act;
 mod addresses;
 mod adopt;
@@ -36,6 +37,7 @@ mod sources;
 mod stacks;
 mod update_app;
 
+pub use accounts::{BegunSession, GivenLink};
 pub use act::Action;
 pub use addresses::{AddressView, ContainerAddresses};
 pub use adopt::AdoptContainer;

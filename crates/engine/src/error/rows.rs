@@ -20,6 +20,8 @@ pub(super) fn not_found_row(what: &str) -> ErrorRow {
             "list those that there are with: proximity history APP",
         ),
         "source" => ("source_not_found", "list them with: proximity sources list"),
+        "account" => ("not_found", "list them with: proximity accounts list"),
+        "session" => ("not_found", "list them with: proximity sessions list"),
         "apply" => ("not_found", "list them with: proximity applies list"),
         "stack" => (
             "not_found",

@@ -1,5 +1,6 @@
 //! Domain and store values as wire types. Pure.
 
+mod accounts;
 mod addresses;
 mod adoption;
 mod applies;
@@ -29,6 +30,7 @@ mod stacks;
 mod stats;
 mod templates;
 
+pub(crate) use accounts::{account, current_session, session, set_up_link};
 pub(crate) use addresses::addresses;
 pub(crate) use adoption::{adoption, discovery, drift, guarding, restore_preview};
 pub(crate) use applies::{apply, rejected, secret};

@@ -78,9 +78,9 @@ fn with_headers(status: &str, answer: &mut Value) {
 /// What the layers and extractors of the operation answer.
 fn shared(operation: &Map<String, Value>) -> Vec<&'static str> {
     let mut codes = vec!["internal", "timeout"];
-    // An operation that says nothing of its own needs a token, as the document says above all paths.
+    // An operation that says nothing of its own needs a token or a session, as the document says above all paths.
     if !operation.contains_key("security") {
-        codes.extend(["unauthorized", "forbidden"]);
+        codes.extend(["unauthorized", "forbidden", "csrf_refused"]);
         codes.extend(["disk_full", "database_unavailable", "database_error"]);
     }
     if operation.contains_key("requestBody") {

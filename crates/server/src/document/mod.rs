@@ -11,9 +11,11 @@ use proximity_api::error::ErrorEnvelope;
 use proximity_api::inside::ExecEvent;
 use serde_json::Value;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme,
+};
 
-use crate::router;
+use crate::{cookies, router};
 
 /// The whole document, completed. Made anew each time: as a tree it takes many times the memory of its text.
 pub(crate) fn document() -> Value {
@@ -43,7 +45,7 @@ pub fn openapi_document() -> &'static str {
         contact()
     ),
     components(schemas(ErrorEnvelope, ExecEvent)),
-    security(("token" = [])),
+    security(("token" = []), ("session" = [])),
     tags(
         (name = "apps", description = "Deploying apps, looking at them, acting on them."),
         (name = "stacks", description = "Apps that documents put together: started and stopped in the order of what they need."),
@@ -51,6 +53,7 @@ pub fn openapi_document() -> &'static str {
         (name = "events", description = "What happened, in order: as pages, and as a stream."),
         (name = "catalog", description = "What can be deployed."),
         (name = "hosts", description = "Proxmox VE clusters and nodes that apps are deployed on."),
+        (name = "accounts", description = "Who may sign in and who is signed in."),
         (name = "installation", description = "This server: health, and this document.")
     )
 )]
@@ -65,9 +68,13 @@ pub(crate) fn head() -> utoipa::openapi::OpenApi {
             "A token of this installation. The first one is in the file `admin.token` of the data directory.",
         ))
         .build();
-    head.components
-        .get_or_insert_default()
-        .add_security_scheme("token", SecurityScheme::Http(scheme));
+    let cookie = ApiKeyValue::with_description(
+        cookies::SECURE,
+        "The cookie of somebody who signed in. Whatever is no GET needs the header `X-CSRF-Token` and the browser's own `Origin` besides.",
+    );
+    let components = head.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     head
 }
 

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use proximity_domain::access::Role;
 use proximity_domain::app::{AppClass, StatusLabel};
 use proximity_domain::apply::{ApplyState, ChangeState};
 use proximity_domain::operation::OperationKind;
@@ -118,6 +119,7 @@ fn request_bodies_refuse_unknown_fields_by_their_schema() {
 
 #[test]
 fn the_words_of_the_document_are_the_domains() {
+    assert_eq!(words("AccountRole"), Role::ALL.map(Role::label));
     assert_eq!(words("AppClass"), AppClass::ALL.map(AppClass::label));
     assert_eq!(words("AppStatus"), StatusLabel::ALL.map(StatusLabel::label));
     assert_eq!(words("FindingLevel"), Level::ALL.map(Level::label));

@@ -114,7 +114,11 @@ pub(crate) async fn adopt_all(
 /// A container that no app has is everybody's: who sees the apps of one account alone needs the right on hosts besides.
 fn may_take(caller: &Caller, scope: Scope) -> Result<(), Refusal> {
     caller.require(scope)?;
-    match caller.sees_only() {
+    let own_alone = match scope == Scope::Read {
+        true => caller.sees_only(),
+        false => caller.changes_only(),
+    };
+    match own_alone {
         None => Ok(()),
         Some(_) => caller.require(Scope::Hosts),
     }
@@ -202,7 +206,7 @@ pub(crate) async fn expose(
     let Some(site) = site else {
         return set_exposure(&state, &caller, &name, Exposure::Open(body.port)).await;
     };
-    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let app = lookup::own_app(&state.reader(), &caller, Scope::Operate, &name).await?;
     let (engine, id) = (state.engine(), app.id.to_string());
     let done = engine.lead_by_name(caller.actor(), &id, body.port, site);
     exposed(&state, done.await?).await
@@ -231,7 +235,7 @@ async fn set_exposure(
     exposure: Exposure,
 ) -> Result<Json<ExposedApp>, Refusal> {
     caller.require(Scope::Operate)?;
-    let app = lookup::app(&state.reader(), caller, name).await?;
+    let app = lookup::own_app(&state.reader(), caller, Scope::Operate, name).await?;
     let engine = state.engine();
     let done = engine
         .expose(caller.actor(), &app.id.to_string(), exposure)

@@ -57,7 +57,7 @@ pub(crate) async fn start(
             confirm_destroyed: body.confirm_destroyed,
         },
         parallel: body.parallel,
-        owner: caller.sees_only().map(str::to_owned),
+        owner: caller.changes_only().map(str::to_owned),
         key: key.clone(),
     };
     let (engine, actor) = (state.engine().clone(), caller.actor().clone());
@@ -137,6 +137,12 @@ pub(crate) async fn stop(
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Operate)?;
     let record = find(&state, &caller, &name).await?;
+    if caller
+        .changes_only()
+        .is_some_and(|account| account != record.asked_by)
+    {
+        return Err(caller.not_own(&record.asked_by));
+    }
     let engine = state.engine();
     let stopped = engine.stop_apply(caller.actor(), record.id).await?;
     recorded(&state, stopped).await
@@ -150,12 +156,12 @@ async fn may_apply(state: &AppState, caller: &Caller, plan: &str) -> Result<Plan
         Ok(id) => reader.plan(id).await?,
         Err(_) => None,
     };
-    let is_seen = |record: &PlanRecord| {
+    let is_own = |record: &PlanRecord| {
         caller
-            .sees_only()
+            .changes_only()
             .is_none_or(|account| account == record.made_by)
     };
-    let record = found.filter(is_seen).ok_or_else(|| EngineError::NotFound {
+    let record = found.filter(is_own).ok_or_else(|| EngineError::NotFound {
         what: "plan",
         name: plan.to_owned(),
     })?;
@@ -182,7 +188,7 @@ async fn is_about_everybody(
     }
     let request = commands::MakePlan {
         documents: documents.manifests(),
-        owner: caller.sees_only().map(str::to_owned),
+        owner: caller.changes_only().map(str::to_owned),
         ..commands::MakePlan::default()
     };
     Ok(state.engine().plan_names_strangers(&request).await?)

@@ -292,6 +292,7 @@ pub(crate) async fn act(
         Once::Before(id) => return accepted_before(&state, &caller, id).await,
     };
     let app = lookup::app_or_archived(&state.reader(), &caller, &name).await?;
+    lookup::is_own(&caller, scope(body.action), &app)?;
     let action = action(body, &app);
     if action == Action::Retry {
         let last = newest_operation(&state.reader(), app.id).await?;
@@ -327,7 +328,7 @@ pub(crate) async fn resolve(
 ) -> Result<Json<App>, Refusal> {
     caller.require(Scope::Operate)?;
     let reader = state.reader();
-    let app = lookup::app(&reader, &caller, &name).await?;
+    let app = lookup::own_app(&reader, &caller, Scope::Operate, &name).await?;
     let id = app.id.to_string();
     let resolved = state.engine().resolve(caller.actor(), &id).await?;
     shown(&reader, resolved).await.map(Json)

@@ -48,7 +48,7 @@ async fn set(
     on: bool,
 ) -> Result<Json<Guarding>, Refusal> {
     caller.require(Scope::Operate)?;
-    let app = lookup::app(&state.reader(), caller, name).await?;
+    let app = lookup::own_app(&state.reader(), caller, Scope::Operate, name).await?;
     let id = app.id.to_string();
     let view = state.engine().guard(caller.actor(), &id, on).await?;
     Ok(Json(convert::guarding(view)))

@@ -38,7 +38,10 @@ pub(crate) async fn reidentify(
             digest: body.digest,
         }
     };
-    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let app = match body.dry_run {
+        true => lookup::app(&state.reader(), &caller, &name).await?,
+        false => lookup::own_app(&state.reader(), &caller, Scope::Destroy, &name).await?,
+    };
     let id = app.id.to_string();
     let shown = state
         .engine()

@@ -1,10 +1,11 @@
 //! Finding what a path names, and whether the caller may see it.
 
+use proximity_domain::access::{Subject, Verdict};
 use proximity_domain::ids::{AppId, HostId};
 use proximity_store::Reader;
 use proximity_store::records::{AppRecord, HostRecord};
 
-use crate::auth::Caller;
+use crate::auth::{Caller, Scope};
 use crate::refusal::Refusal;
 use proximity_engine::error::EngineError;
 
@@ -36,6 +37,28 @@ pub(crate) async fn app_or_archived(
         None => reader.archived_app(id).await?.map(|app| app.record),
     };
     seen(found, caller, name)
+}
+
+/// As [`app`], for a request that changes it: it has to be the caller's to change.
+pub(crate) async fn own_app(
+    reader: &Reader,
+    caller: &Caller,
+    scope: Scope,
+    name: &str,
+) -> Result<AppRecord, Refusal> {
+    let found = app(reader, caller, name).await?;
+    is_own(caller, scope, &found)?;
+    Ok(found)
+}
+
+/// Refuses a change of an app that is not the caller's to change, or not in this way.
+pub(crate) fn is_own(caller: &Caller, scope: Scope, app: &AppRecord) -> Result<(), Refusal> {
+    match caller.decide(scope, Subject::Of(&app.owner)) {
+        Verdict::Allowed => Ok(()),
+        Verdict::Unseen => Err(Refusal::no_app(app.hostname.as_str())),
+        Verdict::NotOwn => Err(caller.not_own(&app.owner)),
+        Verdict::Lacking => Err(caller.lacks(scope)),
+    }
 }
 
 fn seen(found: Option<AppRecord>, caller: &Caller, name: &str) -> Result<AppRecord, Refusal> {

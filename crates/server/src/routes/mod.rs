@@ -1,5 +1,6 @@
 //! The paths, one file per noun. Each checks the scope, converts, and calls the engine or the reader.
 
+pub(crate) mod accounts;
 pub(crate) mod addresses;
 pub(crate) mod adoption;
 pub(crate) mod applies;
@@ -37,6 +38,9 @@ pub(crate) mod restore_keys;
 pub(crate) mod rollback;
 pub(crate) mod root_password;
 pub(crate) mod secrets;
+pub(crate) mod session;
+pub(crate) mod sessions;
+pub(crate) mod setup;
 pub(crate) mod sources;
 pub(crate) mod stacks;
 pub(crate) mod stats;

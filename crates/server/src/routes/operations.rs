@@ -127,7 +127,7 @@ pub(crate) async fn retry(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Operate)?;
-    let (record, hostname) = find(&state.reader(), &caller, &id).await?;
+    let (record, hostname) = find_own(&state.reader(), &caller, &id).await?;
     if super::apps::removes(record.kind) {
         // Repeating a removal removes: it needs what the removal itself needs.
         caller.require(Scope::Destroy)?;
@@ -163,7 +163,7 @@ pub(crate) async fn abandon(
     Name(id): Name,
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Operate)?;
-    let (record, hostname) = find(&state.reader(), &caller, &id).await?;
+    let (record, hostname) = find_own(&state.reader(), &caller, &id).await?;
     let abandoned = state
         .engine()
         .abandon_operation(caller.actor(), record.id)
@@ -186,7 +186,7 @@ pub(crate) async fn cancel(
     Name(id): Name,
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Operate)?;
-    let (record, hostname) = find(&state.reader(), &caller, &id).await?;
+    let (record, hostname) = find_own(&state.reader(), &caller, &id).await?;
     let cancelled = state
         .engine()
         .cancel_operation(caller.actor(), record.id)
@@ -207,6 +207,19 @@ pub(crate) async fn find(
         return Err(none());
     }
     Ok((record, app.map(|app| app.hostname.into())))
+}
+
+/// As [`find`], for a decision about it: its app has to be the caller's to change.
+async fn find_own(
+    reader: &Reader,
+    caller: &Caller,
+    id: &str,
+) -> Result<(OperationRecord, Option<String>), Refusal> {
+    let (record, hostname) = find(reader, caller, id).await?;
+    if let Some(app) = app_of(reader, record.app).await? {
+        lookup::is_own(caller, Scope::Operate, &app)?;
+    }
+    Ok((record, hostname))
 }
 
 /// The app of an operation, removed or not.

@@ -38,7 +38,7 @@ pub(crate) async fn make(
         return Err(invalid("documents", "there is none".to_owned()));
     }
     let (engine, actor) = (state.engine().clone(), caller.actor().clone());
-    let owner = caller.sees_only().map(str::to_owned);
+    let owner = caller.changes_only().map(str::to_owned);
     let may_take = caller.may(Scope::Hosts);
     let passing = body.passing;
     let make = async move || {

@@ -64,7 +64,7 @@ pub(crate) async fn list(
     caller.require(Scope::Read)?;
     let mut seen = Vec::new();
     for row in state.reader().rejected_revisions().await? {
-        if row.is_in_force() && is_about_own(&state, &caller, &row.name).await? {
+        if row.is_in_force() && is_seen(&state, &caller, &row.name).await? {
             seen.push(row);
         }
     }
@@ -96,9 +96,23 @@ pub(crate) async fn unreject(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Whether the caller may see, and decide, what is wanted under this name.
+/// Whether the caller may see what is wanted under this name.
+async fn is_seen(state: &AppState, caller: &Caller, name: &Hostname) -> Result<bool, Refusal> {
+    is_of(state, caller, caller.sees_only(), name).await
+}
+
+/// Whether the caller may decide what is wanted under this name.
 async fn is_about_own(state: &AppState, caller: &Caller, name: &Hostname) -> Result<bool, Refusal> {
-    let Some(account) = caller.sees_only().filter(|_| !caller.may(Scope::Hosts)) else {
+    is_of(state, caller, caller.changes_only(), name).await
+}
+
+async fn is_of(
+    state: &AppState,
+    caller: &Caller,
+    account: Option<&str>,
+    name: &Hostname,
+) -> Result<bool, Refusal> {
+    let Some(account) = account.filter(|_| !caller.may(Scope::Hosts)) else {
         return Ok(true);
     };
     let app = state.reader().app_by_hostname(name.as_str()).await?;

@@ -72,7 +72,7 @@ pub(crate) async fn restore(
         Once::New(key) => key,
         Once::Before(id) => return accepted_before(&state, &caller, id).await,
     };
-    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let app = lookup::own_app(&state.reader(), &caller, Scope::Operate, &name).await?;
     if body.digest.is_empty() || body.digest.len() > LONGEST_DIGEST {
         let wrong = "it is none that a preview shows";
         return Err(invalid("digest", wrong.to_owned()));

@@ -80,8 +80,8 @@ pub(crate) async fn app(
     caller.require(Scope::Operate)?;
     let to = target(&body)?;
     let reader = state.reader();
-    let app = lookup::app(&reader, &caller, &name).await?;
-    if let (Target::Revision(number), Some(_)) = (to, caller.sees_only()) {
+    let app = lookup::own_app(&reader, &caller, Scope::Operate, &name).await?;
+    if let (Target::Revision(number), Some(_)) = (to, caller.changes_only()) {
         let all = reader.desired_revisions(&app.hostname).await?;
         let meant = all.iter().find(|one| one.revision == number);
         if meant.is_some_and(|one| one.app != Some(app.id)) {
@@ -94,7 +94,7 @@ pub(crate) async fn app(
     let request = commands::RollbackApp {
         app: app.id,
         to,
-        owner: caller.sees_only().map(str::to_owned),
+        owner: caller.changes_only().map(str::to_owned),
         passing: body.passing,
     };
     let (engine, actor) = (state.engine().clone(), caller.actor().clone());
@@ -120,7 +120,7 @@ pub(crate) async fn all(
     let request = commands::RollbackAll {
         at: Timestamp(body.time.as_millisecond()),
         prune: body.prune,
-        owner: caller.sees_only().map(str::to_owned),
+        owner: caller.changes_only().map(str::to_owned),
         passing: body.passing,
     };
     let (engine, actor) = (state.engine().clone(), caller.actor().clone());

@@ -24,7 +24,7 @@ pub(crate) async fn show(
     Name(name): Name,
 ) -> Result<Json<RootPassword>, Refusal> {
     caller.require(Scope::Operate)?;
-    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let app = lookup::own_app(&state.reader(), &caller, Scope::Operate, &name).await?;
     let id = app.id.to_string();
     let password = state
         .engine()

@@ -59,7 +59,7 @@ pub(crate) async fn add(
         every_s: body.every_s,
         prune: body.prune,
         signers: body.signers,
-        owner: caller.sees_only().map(str::to_owned),
+        owner: caller.changes_only().map(str::to_owned),
     };
     let engine = state.engine();
     let (added, hook) = engine.add_source(caller.actor(), request).await?;

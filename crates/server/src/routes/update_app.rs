@@ -38,7 +38,7 @@ pub(crate) async fn preview(
     Body(body): Body<UpdateApp>,
 ) -> Result<Json<UpdatePreview>, Refusal> {
     caller.require(Scope::Operate)?;
-    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let app = lookup::own_app(&state.reader(), &caller, Scope::Operate, &name).await?;
     let request = request(body, None)?;
     let id = app.id.to_string();
     let preview = state.engine().preview_update(&id, &request).await?;
@@ -66,7 +66,7 @@ pub(crate) async fn update(
         Once::New(key) => key,
         Once::Before(id) => return accepted_before(&state, &caller, id).await,
     };
-    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let app = lookup::own_app(&state.reader(), &caller, Scope::Operate, &name).await?;
     let request = request(body, key.clone())?;
     let (engine, id) = (state.engine(), app.id.to_string());
     match engine.update_app(caller.actor(), &id, request).await {
