@@ -1,5 +1,6 @@
 //! The command line: what can be typed. Doc comments are the help texts.
 
+mod accounts;
 mod adoption;
 mod apply;
 mod apps;
@@ -28,6 +29,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use accounts::{
+    AccountName, AccountRole, AccountsAdd, AccountsCommand, SessionName, SessionsCommand,
+    SetupLinkArgs,
+};
 pub(crate) use adoption::{
     AdoptArgs, ContainerName, DiscoverArgs, ExposeArgs, ForgetArgs, RestoreKeysArgs,
 };
@@ -237,6 +242,14 @@ pub(crate) enum Command {
     /// Values that documents name, and that nobody reads back
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// Print a link by which the first admin sets a password, or another account does; it is good once, for a day
+    SetupLink(SetupLinkArgs),
+    /// Who may sign in, and with which role
+    #[command(subcommand)]
+    Accounts(AccountsCommand),
+    /// Who is signed in
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
     /// Git repositories with documents, which are looked at again and again, and applied by policy
     #[command(subcommand)]
     Sources(SourcesCommand),

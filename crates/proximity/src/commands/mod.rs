@@ -1,5 +1,6 @@
 //! The commands, one file each. They talk to the server through `api::client` only.
 
+mod accounts;
 mod addresses;
 mod adopt;
 mod applies;
@@ -54,6 +55,7 @@ mod rollback;
 mod root_password;
 mod secrets;
 mod serve;
+mod sessions;
 mod show;
 mod sources;
 mod stack;
@@ -75,15 +77,16 @@ mod try_it;
 #[cfg(feature = "lab")]
 pub(crate) use lab::failed as lab_failed;
 
+pub(crate) use accounts::url as page_of_link;
 pub(crate) use version::LINE as VERSION_LINE;
 
 use proximity_api::apps::ActionName;
 use proximity_api::stacks::StackAction;
 
 use crate::cli::{
-    AppliesCommand, ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand,
+    AccountsCommand, AppliesCommand, ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand,
     NotifyCommand, OperationsCommand, PortsCommand, RejectionsCommand, SecretsCommand,
-    SnapshotsCommand, SourcesCommand, StackCommand, TemplatesCommand,
+    SessionsCommand, SnapshotsCommand, SourcesCommand, StackCommand, TemplatesCommand,
 };
 use crate::context::Context;
 use crate::failed::Failed;
@@ -101,10 +104,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         #[cfg(feature = "lab")]
         Command::Lab(command) => lab::run(context, command).await,
         Command::Hosts(command) => hosts(context, command).await,
-        Command::Ports(PortsCommand::List(args)) => ports::list(context, args).await,
-        Command::Ports(PortsCommand::Free(args)) => ports::free(context, args).await,
-        Command::Notify(NotifyCommand::Channels) => notify::channels(context).await,
-        Command::Notify(NotifyCommand::Test(args)) => notify::test(context, args).await,
+        Command::Ports(command) => ports(context, command).await,
+        Command::Notify(command) => notify(context, command).await,
         Command::Nodes(args) => nodes::run(context, args).await,
         Command::Catalog(args) => catalog::run(context, args).await,
         Command::Deploy(args) => deploy::run(context, *args).await,
@@ -152,6 +153,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Rejections(command) => rejections(context, command).await,
         Command::Applies(command) => applies(context, command).await,
         Command::Secrets(command) => secrets(context, command).await,
+        Command::SetupLink(args) => accounts::setup_link(context, args).await,
+        Command::Accounts(command) => accounts(context, command).await,
+        Command::Sessions(command) => sessions(context, command).await,
         Command::Sources(command) => sources(context, command).await,
         Command::Templates(TemplatesCommand::List) => templates::list(context).await,
         Command::Templates(TemplatesCommand::Drop(args)) => templates::drop(context, args).await,
@@ -178,6 +182,20 @@ async fn hosts(context: &Context, command: HostsCommand) -> Result<(), Failed> {
         HostsCommand::RemoveHelper(args) => hosts_helper::remove(context, args).await,
         HostsCommand::ForgetNode(args) => hosts_change::forget_node(context, args).await,
         HostsCommand::Remove(args) => hosts_remove::run(context, args).await,
+    }
+}
+
+async fn ports(context: &Context, command: PortsCommand) -> Result<(), Failed> {
+    match command {
+        PortsCommand::List(args) => ports::list(context, args).await,
+        PortsCommand::Free(args) => ports::free(context, args).await,
+    }
+}
+
+async fn notify(context: &Context, command: NotifyCommand) -> Result<(), Failed> {
+    match command {
+        NotifyCommand::Channels => notify::channels(context).await,
+        NotifyCommand::Test(args) => notify::test(context, args).await,
     }
 }
 
@@ -230,6 +248,23 @@ async fn stacks(context: &Context, command: StackCommand) -> Result<(), Failed> 
         StackCommand::Start(args) => stack::start(context, args).await,
         StackCommand::Stop(args) => stack::run(context, StackAction::Stop, args).await,
         StackCommand::Restart(args) => stack::run(context, StackAction::Restart, args).await,
+    }
+}
+
+async fn accounts(context: &Context, command: AccountsCommand) -> Result<(), Failed> {
+    match command {
+        AccountsCommand::List => accounts::list(context).await,
+        AccountsCommand::Add(args) => accounts::add(context, args).await,
+        AccountsCommand::Role(args) => accounts::role(context, args).await,
+        AccountsCommand::Remove(args) => accounts::remove(context, args).await,
+        AccountsCommand::Link(args) => accounts::link(context, args).await,
+    }
+}
+
+async fn sessions(context: &Context, command: SessionsCommand) -> Result<(), Failed> {
+    match command {
+        SessionsCommand::List => sessions::list(context).await,
+        SessionsCommand::End(args) => sessions::end(context, args).await,
     }
 }
 

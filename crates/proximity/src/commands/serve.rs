@@ -31,6 +31,7 @@ use crate::roles::caddy;
 use crate::roles::channels;
 use crate::roles::clock::SystemClock;
 use crate::roles::data_dir::{DataDir, make_parent};
+use crate::roles::first_link;
 use crate::roles::ids::SystemIds;
 use crate::roles::ingress::GatewayIngress;
 use crate::roles::looking::LookingThread;
@@ -82,6 +83,7 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
     if let Err(e) = engine.reload_catalog().await {
         tracing::warn!(error = %e, "the catalog has nothing of repositories until it is read again");
     }
+    first_link::show(&engine, &settings.url(), context.output).await?;
     let (channels, rules) = channels::of(&settings.notify, store.installation())?;
     let parts = ServerParts {
         notices: engine.notices(channels, rules),

@@ -5,6 +5,7 @@ pub(crate) mod caddy;
 pub(crate) mod channels;
 pub(crate) mod clock;
 pub(crate) mod data_dir;
+pub(crate) mod first_link;
 pub(crate) mod ids;
 pub(crate) mod ingress;
 pub(crate) mod log_file;

@@ -1,5 +1,6 @@
 //! The binary from outside: a server and a gateway without a cluster, and the commands against them.
 
+mod accounts;
 mod catalog;
 
 use std::io::{BufRead, BufReader, Write};

@@ -21,7 +21,9 @@ use proximity_engine::notify::Rules;
 use proximity_engine::seams::{
     Connect, Connection, HttpAnswer, IdSource, Ingress, IngressError, Probe, RouteSpec, RouteView,
 };
-use proximity_server::{EventLimits, Metrics, ServerParts, openapi_document, router, token_hash};
+use proximity_server::{
+    EventLimits, Metrics, Passwords, ServerParts, openapi_document, router_with, token_hash,
+};
 use proximity_store::records::{
     Actor, HostPlacement, HostRecord, NewApp, NewOperation, PurposeTokens, TokenRecord,
 };
@@ -55,7 +57,7 @@ impl IdSource for Ids {
     }
 
     fn nonce(&self) -> u128 {
-        1
+        self.uuid().as_u128()
     }
 }
 
@@ -108,6 +110,9 @@ pub(crate) struct World {
     contract: Contract,
     pub(crate) store: Store,
     pub(crate) closing: CancellationToken,
+    /// Counts what it hashes.
+    pub(crate) passwords: Passwords,
+    pub(crate) engine: Engine,
 }
 
 #[allow(dead_code)] // not every test needs all of it
@@ -128,12 +133,17 @@ pub(crate) async fn world() -> World {
 }
 
 pub(crate) async fn world_with(events: EventLimits) -> World {
+    world_at(events, Arc::new(SetClock)).await
+}
+
+/// The same by this clock.
+pub(crate) async fn world_at(events: EventLimits, clock: Arc<dyn Clock>) -> World {
     let closing = CancellationToken::new();
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(options(&dir), SetClock.now()).await.unwrap();
     let engine = Engine::new(EngineParts {
         store: store.clone(),
-        clock: Arc::new(SetClock),
+        clock: Arc::clone(&clock),
         ids: Arc::new(Ids),
         connect: Arc::new(Nothing),
         ingress: Arc::new(Nothing),
@@ -142,10 +152,11 @@ pub(crate) async fn world_with(events: EventLimits) -> World {
         helper: None,
         limits: EngineLimits::default(),
     });
+    let passwords = Passwords::default();
     let parts = ServerParts {
         notices: engine.notices(Vec::new(), Rules::default()),
-        engine,
-        clock: Arc::new(SetClock),
+        engine: engine.clone(),
+        clock,
         ids: Arc::new(Ids),
         metrics: Metrics::new("test"),
         events,
@@ -154,10 +165,12 @@ pub(crate) async fn world_with(events: EventLimits) -> World {
     };
     let world = World {
         dir,
-        router: router(parts),
+        router: router_with(parts, passwords.clone()),
         contract: Contract::new(openapi_document()).unwrap(),
         store,
         closing,
+        passwords,
+        engine,
     };
     world.add_token("all", &["*"]).await;
     world
