@@ -293,7 +293,7 @@ pub(crate) async fn act(
     };
     let app = lookup::app_or_archived(&state.reader(), &caller, &name).await?;
     lookup::is_own(&caller, scope(body.action), &app)?;
-    let action = action(body, &app);
+    let action = action(body, &app, caller.role().is_some());
     if action == Action::Retry {
         let last = newest_operation(&state.reader(), app.id).await?;
         if last.is_some_and(|op| removes(op.kind)) {
@@ -358,7 +358,7 @@ fn scope(action: ActionName) -> Scope {
     }
 }
 
-fn action(body: ActionRequest, app: &AppRecord) -> Action {
+fn action(body: ActionRequest, app: &AppRecord, signed_in: bool) -> Action {
     let force = body.force;
     match body.action {
         ActionName::Start => Action::Start,
@@ -366,8 +366,10 @@ fn action(body: ActionRequest, app: &AppRecord) -> Action {
         ActionName::Restart => Action::Restart { force },
         ActionName::Retry => Action::Retry,
         ActionName::Delete => Action::Delete {
-            // A token with the scope `destroy` is a confirmation in itself; a name that is sent must fit.
-            confirm: body.confirm.or_else(|| Some(app.hostname.to_string())),
+            // A token with the scope `destroy` is a confirmation in itself; a name that is sent must fit. People who signed in type it.
+            confirm: body
+                .confirm
+                .or_else(|| (!signed_in).then(|| app.hostname.to_string())),
             force_stop: force,
             purge: body.purge,
         },

@@ -283,6 +283,22 @@ async fn every_route_asks_each_role_for_what_the_table_says() {
     }
 }
 
+/// A person says the name of what goes; a token's scope is its word.
+#[tokio::test]
+async fn who_signed_in_confirms_a_removal() {
+    let somebody = Somebody::new().await;
+    let at = "/api/apps/mine/action";
+    let unsaid = r#"{"action":"delete"}"#;
+    let said = r#"{"action":"delete","confirm":"mine"}"#;
+    let refused = somebody.ask(Role::Operator, "POST", at, unsaid).await;
+    let told = (refused.status.as_u16(), refused.code());
+    assert_eq!(told, (422, "confirmation_needed"), "{}", refused.body);
+    let removed = somebody.ask(Role::Operator, "POST", at, said).await;
+    assert_eq!(removed.status, 202, "{}", removed.body);
+    let by_token = somebody.live.send("POST", "/api/apps/web/action", unsaid).await;
+    assert_eq!(by_token.status, 202, "{}", by_token.body);
+}
+
 /// What a session is for is no token's, and a token keeps what it had.
 #[tokio::test]
 async fn what_is_of_a_session_is_refused_to_tokens() {
