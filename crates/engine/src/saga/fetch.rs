@@ -30,8 +30,8 @@ impl Cx {
         .await
     }
 
-    /// Pulls an image onto the host entry's storage for templates, into a file of this name and `.tar`. Proxmox VE writes over none, so
-    /// that of two pulls one at most brings it.
+    /// Pulls an image onto the host entry's storage for templates, into a file of this name and `.tar`. Proxmox VE refuses one that is
+    /// there before it begins, and looks no more when it ends: of two at the same time the one that ends last counts.
     pub(crate) async fn pull_image(
         &self,
         place: &ContainerRef,

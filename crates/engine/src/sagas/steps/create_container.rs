@@ -89,16 +89,13 @@ impl StepAction for CreateContainer {
         {
             fetch(cx, file, volume).await?;
         }
-        let image = ImageIntent::read(&intent["image"])?;
-        if let (Some(image), Some(volume)) = (&image, intent["ostemplate"].as_str()) {
-            bring(cx, image, volume).await?;
-        }
+        let is_image = !intent["image"].is_null();
         let mut intent = intent.clone();
         loop {
             // Without a guest the last number was given up, and no other one was free then.
             let taken = match cx.guest().await? {
                 Some(guest) => match attempt(cx, &guest, &intent).await? {
-                    Attempt::Made(done) => return made(cx, &guest, *done, image.is_some()).await,
+                    Attempt::Made(done) => return made(cx, &guest, *done, is_image).await,
                     Attempt::Taken(how) => Some((guest, was_taken(&how))),
                     Attempt::NotCloned(how) => Some((guest, was_not_cloned(&how))),
                 },
@@ -401,12 +398,17 @@ impl Sent {
     }
 }
 
-/// Sends the create call, unless a create task of this VMID is already under way.
+/// Sends the create call, unless a create task of this VMID is already under way. An image is brought and held against the entry right
+/// before, so never once a create is on record.
 async fn create(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Sent> {
     if let Some(upid) = earlier_make(cx) {
         // An earlier attempt got its task: its verdict counts, it is not sent again.
         let outcome = cx.await_task(DOING, &upid).await?;
         return judge(cx, Cx::task_failed(DOING, &outcome));
+    }
+    let image = ImageIntent::read(&intent["image"])?;
+    if let (Some(image), Some(volume)) = (&image, intent["ostemplate"].as_str()) {
+        bring(cx, guest, image, volume).await?;
     }
     let place = &guest.place;
     let (running, absent) = tokio::join!(

@@ -2,7 +2,8 @@
 //! is started with.
 //!
 //! Proxmox VE takes a tag, and keeps no digest of what it pulled. What a pull brought, the log of its task says, so that is where it is
-//! read: also of a file that is there already, whose name has the digest in it.
+//! read: also of a file that is there already, whose name has the digest in it. It looks for a file of that name before a pull begins, and
+//! writes over it when one ends: of two at the same time the one that ends last has brought what is there.
 
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
@@ -13,7 +14,7 @@ use proximity_domain::restore::OptionChange;
 use proximity_pve::image::OciImage;
 use proximity_pve::lxc::{LxcConfig, NewMount};
 use proximity_pve::storage::Content;
-use proximity_pve::task::{TaskFilter, TaskOutcome};
+use proximity_pve::task::{TaskFilter, TaskOutcome, TaskRow};
 use proximity_pve::upid::Upid;
 use proximity_store::records::LogLevel;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,10 @@ const TASK: &str = "ociregistrypull";
 const LOG_LINES: u32 = 1_000;
 /// Pulls of a node that are looked through.
 const TASKS: u32 = 500;
+/// What Proxmox VE says before a pull whose file is there.
+const IS_THERE: &str = "refusing to override existing file";
+/// How much later than the end of its pull a file may have been made, seconds: a storage may have another clock than the node.
+const LATE_S: u64 = 60;
 const GIB: u64 = 1 << 30;
 
 /// What the step that makes the container has written down of the image.
@@ -52,6 +57,12 @@ pub(super) struct ImageIntent {
 struct VolumeIntent {
     path: String,
     size_gib: u32,
+}
+
+/// The file on the storage.
+struct There {
+    size_bytes: u64,
+    made_s: Option<u64>,
 }
 
 /// The image as it is looked for.
@@ -109,11 +120,12 @@ fn unreadable() -> StepError {
 
 /// Flow: wait for whoever of this process brings the same file → look → wait for a pull that runs (ours of before a crash, or
 /// somebody's) → pull → look again → hold what the pull said against the entry. `volume` is what the file becomes.
-pub(super) async fn bring(cx: &Cx, image: &ImageIntent, volume: &str) -> StepResult<()> {
-    let Some(guest) = cx.guest().await? else {
-        // The number was given up for another one, which comes after the image.
-        return Ok(());
-    };
+pub(super) async fn bring(
+    cx: &Cx,
+    guest: &NativeGuest,
+    image: &ImageIntent,
+    volume: &str,
+) -> StepResult<()> {
     let wanted = image.wanted(volume)?;
     let host = cx.cluster.host();
     let fetching = &cx.engine.inner.fetching;
@@ -121,66 +133,117 @@ pub(super) async fn bring(cx: &Cx, image: &ImageIntent, volume: &str) -> StepRes
     let _alone = turn.await;
     let node = &guest.place.node;
     let mut own = None;
-    let mut there = size_of(cx, node, volume).await?;
+    let mut there = look(cx, node, volume).await?;
     if there.is_none()
         && let Some(upid) = under_way(cx, node, TASK, &wanted.file).await?
     {
         let waited = cx.await_task(PULLING, &upid).await;
         waited.map_err(looked_for_again)?;
-        there = size_of(cx, node, volume).await?;
+        there = look(cx, node, volume).await?;
     }
     if there.is_none() {
-        let text = format!(
-            "Pulling {} onto the storage {} of node {node}",
-            wanted.reference, host.template_storage
-        );
-        cx.say(LogLevel::Info, text).await?;
-        let outcome = cx.pull_image(&guest.place, &wanted.reference, &image.stem);
-        let outcome = outcome.await.map_err(looked_for_again)?;
-        if let Some(failure) = Cx::task_failed(PULLING, &outcome) {
-            return Err(not_pulled(&failure.message));
-        }
-        cx.reload().await.map_err(StepError::Halt)?;
-        own = cx.earlier_task(TASK);
-        there = size_of(cx, node, volume).await?;
+        own = pull(cx, guest, image, &wanted).await?;
+        there = look(cx, node, volume).await?;
     }
-    let Some(size_bytes) = there else {
+    let Some(there) = there else {
         let seen = format!("{PULLING}: PVE's task ended well, but {volume} is not on node {node}");
         return Err(not_pulled(&seen));
     };
-    if size_bytes > u64::from(cx.app.resources.disk_gib) * GIB {
-        return Err(too_large(cx, &wanted, size_bytes));
+    if there.size_bytes > u64::from(cx.app.resources.disk_gib) * GIB {
+        return Err(too_large(cx, &wanted, there.size_bytes));
     }
-    must_be(cx, node, &wanted, own).await?;
+    must_be(cx, node, &wanted, &there, own).await?;
     let text = format!("{} is {}", wanted.reference, wanted.digest);
     cx.say(LogLevel::Info, text).await
 }
 
-/// How large the file is, bytes; `None` where there is none.
-async fn size_of(cx: &Cx, node: &NodeName, volume: &str) -> StepResult<Option<u64>> {
+/// Pulls it now, if the host entry lets deploys bring such files. Gives the task.
+async fn pull(
+    cx: &Cx,
+    guest: &NativeGuest,
+    image: &ImageIntent,
+    wanted: &Wanted,
+) -> StepResult<Option<Upid>> {
+    let host = cx.cluster.host();
+    if host.placement.templates_by_hand {
+        return Err(by_hand(wanted));
+    }
+    let text = format!(
+        "Pulling {} onto the storage {} of node {}",
+        wanted.reference, host.template_storage, guest.place.node
+    );
+    cx.say(LogLevel::Info, text).await?;
+    let outcome = cx.pull_image(&guest.place, &wanted.reference, &image.stem);
+    let outcome = outcome.await.map_err(|error| match looked_for_again(error) {
+        // Somebody else brought it in the meantime: the next try looks at what that is.
+        StepError::Failed(failure) if failure.message.contains(IS_THERE) => {
+            StepError::Transient(failure)
+        }
+        other => other,
+    })?;
+    if let Some(failure) = Cx::task_failed(PULLING, &outcome) {
+        return Err(not_pulled(&failure.message));
+    }
+    cx.reload().await.map_err(StepError::Halt)?;
+    Ok(cx.earlier_task(TASK))
+}
+
+/// The file, if it is there.
+async fn look(cx: &Cx, node: &NodeName, volume: &str) -> StepResult<Option<There>> {
     let storage = &cx.cluster.host().template_storage;
     let read = cx.cluster.read();
     let listed = read.storage_content(node, storage, Content::Template).await;
     let listed = listed.map_err(|e| pve_failure("listing the images", &e))?;
     let mut rows = listed.into_iter();
     let row = rows.find(|row| row.volid.to_string() == volume);
-    Ok(row.map(|row| row.size_bytes.unwrap_or(0)))
+    Ok(row.map(|row| There {
+        size_bytes: row.size_bytes.unwrap_or(0),
+        made_s: row.made_s,
+    }))
 }
 
-/// What was pulled is what the entry names. `own` is the pull of just now.
-async fn must_be(cx: &Cx, node: &NodeName, wanted: &Wanted, own: Option<Upid>) -> StepResult<()> {
-    let task = match own {
-        Some(upid) => Some(upid),
-        None => newest_pull(cx, node, &wanted.file).await?,
-    };
-    let task = match task {
-        Some(upid) => Some(upid),
-        None => others_pull(cx, node, &wanted.file).await?,
-    };
-    let Some(upid) = task else {
+/// What was pulled is what the entry names. `own` is the pull of just now. All pulls that may have ended last have to say so.
+async fn must_be(
+    cx: &Cx,
+    node: &NodeName,
+    wanted: &Wanted,
+    there: &There,
+    own: Option<Upid>,
+) -> StepResult<()> {
+    let rows = pulls(cx, node, &wanted.file).await?;
+    let mut said: Vec<Upid> = own.iter().cloned().collect();
+    for row in rows.iter().filter(|row| row.is_running()) {
+        if own.as_ref() == Some(&row.upid) {
+            continue;
+        }
+        // It writes over what is there when it ends. One that has just ended is told as one that runs for a moment.
+        let ended = cx.await_task(PULLING, &row.upid).await;
+        if ended.map_err(looked_for_again)?.is_success() {
+            said.push(row.upid.clone());
+        }
+    }
+    let since_s = said.iter().map(Upid::start_s).min();
+    let last = last_of(&rows, since_s);
+    if said.is_empty() && !may_have_made(&last, there.made_s) {
         return Err(unverified(wanted));
-    };
-    let log = cx.cluster.read().task_log(&upid, 0, LOG_LINES).await;
+    }
+    for row in last {
+        if !said.contains(&row.upid) {
+            said.push(row.upid.clone());
+        }
+    }
+    if said.is_empty() {
+        return Err(unverified(wanted));
+    }
+    for upid in &said {
+        says(cx, upid, wanted).await?;
+    }
+    Ok(())
+}
+
+/// This pull says that it brought the image that the entry names.
+async fn says(cx: &Cx, upid: &Upid, wanted: &Wanted) -> StepResult<()> {
+    let log = cx.cluster.read().task_log(upid, 0, LOG_LINES).await;
     let log = log.map_err(|e| pve_failure("reading what the pull said", &e))?;
     match pulled(log.iter().map(|line| line.text.as_str())) {
         Some(got) if got == wanted.digest => Ok(()),
@@ -189,38 +252,65 @@ async fn must_be(cx: &Cx, node: &NodeName, wanted: &Wanted, own: Option<Upid>) -
     }
 }
 
-/// The pull that brought the file: no other one succeeds while it is there.
-async fn newest_pull(cx: &Cx, node: &NodeName, file: &str) -> StepResult<Option<Upid>> {
+/// Of pulls of one file those that ended well and may have ended last: after this moment, or else later than all others.
+fn last_of(rows: &[TaskRow], since_s: Option<u64>) -> Vec<&TaskRow> {
+    let well = |row: &&TaskRow| row.outcome.as_ref().is_some_and(TaskOutcome::is_success);
+    let well: Vec<&TaskRow> = rows.iter().filter(well).collect();
+    let newest_s = || well.iter().filter_map(|row| row.end_s).max();
+    let from_s = since_s.or_else(newest_s);
+    well.into_iter().filter(|row| row.end_s >= from_s).collect()
+}
+
+/// Whether a file of this time can be of one of these pulls: one that is newer was put there otherwise.
+fn may_have_made(last: &[&TaskRow], made_s: Option<u64>) -> bool {
+    let end_s = last.iter().filter_map(|row| row.end_s).max();
+    match (made_s, end_s) {
+        (Some(made_s), Some(end_s)) => made_s <= end_s.saturating_add(LATE_S),
+        (None, _) | (_, None) => true,
+    }
+}
+
+/// The pulls of this file by the node, and by all others where they have the same storage. One that cannot be asked has not said
+/// anything.
+async fn pulls(cx: &Cx, node: &NodeName, file: &str) -> StepResult<Vec<TaskRow>> {
+    let host = cx.cluster.host();
+    let mut rows = pulls_of(cx, node, file).await?;
+    let storages = cx.cluster.read().storages(node).await;
+    let storages = storages.map_err(|e| pve_failure("listing the storages", &e))?;
+    let mut named = storages.iter();
+    if !named.any(|one| one.name == host.template_storage && one.shared) {
+        return Ok(rows);
+    }
+    for other in host.known_nodes.iter().filter(|one| *one != node) {
+        rows.extend(pulls_of(cx, other, file).await.unwrap_or_default());
+    }
+    Ok(rows)
+}
+
+async fn pulls_of(cx: &Cx, node: &NodeName, file: &str) -> StepResult<Vec<TaskRow>> {
     let filter = TaskFilter {
         kind: Some(TASK.to_owned()),
         limit: Some(TASKS),
         ..TaskFilter::default()
     };
     let tasks = cx.cluster.read().node_tasks(node, &filter).await;
-    let tasks = tasks.map_err(|e| pve_failure("reading the node's tasks", &e))?;
-    let done = tasks.into_iter().filter(|task| {
-        let is_it = task.upid.kind() == TASK && task.upid.id() == file;
-        is_it && task.outcome.as_ref().is_some_and(TaskOutcome::is_success)
-    });
-    let newest = done.max_by_key(|task| task.upid.start_s());
-    Ok(newest.map(|task| task.upid))
+    let mut tasks = tasks.map_err(|e| pve_failure("reading the node's tasks", &e))?;
+    tasks.retain(|task| task.upid.kind() == TASK && task.upid.id() == file);
+    Ok(tasks)
 }
 
-/// The same of another node, where all nodes have the file. One that cannot be asked has not said anything.
-async fn others_pull(cx: &Cx, node: &NodeName, file: &str) -> StepResult<Option<Upid>> {
-    let host = cx.cluster.host();
-    let storages = cx.cluster.read().storages(node).await;
-    let storages = storages.map_err(|e| pve_failure("listing the storages", &e))?;
-    let mut named = storages.iter();
-    if !named.any(|one| one.name == host.template_storage && one.shared) {
-        return Ok(None);
-    }
-    for other in host.known_nodes.iter().filter(|one| *one != node) {
-        if let Ok(Some(upid)) = newest_pull(cx, other, file).await {
-            return Ok(Some(upid));
-        }
-    }
-    Ok(None)
+fn by_hand(wanted: &Wanted) -> StepError {
+    StepError::Failed(Failure::new(
+        "template_missing",
+        format!(
+            "{} is not there, and deploys on this host bring no templates and images",
+            wanted.volume
+        ),
+        format!(
+            "pull {} into that file in PVE, or let deploys do it: proximity hosts set LABEL --fetch-templates yes",
+            wanted.reference
+        ),
+    ))
 }
 
 fn not_pulled(why: &str) -> StepError {
@@ -324,4 +414,49 @@ fn volumes(config: &LxcConfig) -> Value {
     let mounts = config.raw.iter().filter(|(key, _)| is_mount(key));
     let mounts = mounts.map(|(key, value)| (key.clone(), value.clone()));
     Value::Object(mounts.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pull that began and ended then; `None` while it runs.
+    fn row(start_s: u64, ended: Option<(u64, &str)>) -> TaskRow {
+        let upid = format!("UPID:pve1:00000001:00000001:{start_s:08X}:{TASK}:web.tar:root@pam:");
+        TaskRow {
+            upid: upid.parse().unwrap(),
+            end_s: ended.map(|(end_s, _)| end_s),
+            outcome: ended.map(|(_, how)| TaskOutcome::from_exit_status(how)),
+        }
+    }
+
+    fn starts(rows: &[&TaskRow]) -> Vec<u64> {
+        rows.iter().map(|row| row.upid.start_s()).collect()
+    }
+
+    #[test]
+    fn the_pull_that_ended_last_has_brought_what_is_there() {
+        let rows = [
+            row(10, Some((40, "OK"))),
+            row(20, Some((30, "OK"))),
+            row(50, Some((60, "command 'skopeo' failed: exit code 1"))),
+            row(70, None),
+        ];
+        assert_eq!(starts(&last_of(&rows, None)), [10]);
+        assert_eq!(starts(&last_of(&rows, Some(25))), [10, 20]);
+        assert!(last_of(&rows, Some(41)).is_empty());
+        assert!(last_of(&[], None).is_empty());
+        let same = [row(10, Some((40, "OK"))), row(20, Some((40, "OK")))];
+        assert_eq!(starts(&last_of(&same, None)), [10, 20]);
+    }
+
+    #[test]
+    fn a_file_that_is_newer_than_its_pull_is_of_somebody_else() {
+        let pull = row(10, Some((40, "OK")));
+        for made_s in [Some(38), Some(40), Some(40 + LATE_S), None] {
+            assert!(may_have_made(&[&pull], made_s), "{made_s:?}");
+        }
+        assert!(!may_have_made(&[&pull], Some(41 + LATE_S)));
+        assert!(may_have_made(&[], Some(1)));
+    }
 }
