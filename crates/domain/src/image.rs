@@ -121,6 +121,19 @@ pub fn word_objection(text: &str) -> Option<&'static str> {
     }
 }
 
+/// Why a text can be no value of a variable, if it cannot. Proxmox VE keeps all variables as one line, and reads it without the blanks
+/// at its end.
+#[must_use]
+pub fn value_objection(text: &str) -> Option<&'static str> {
+    if text.contains(char::is_control) {
+        Some("must be without control characters: it is the value of a variable")
+    } else if text.ends_with(char::is_whitespace) {
+        Some("must not end with a blank: it is the value of a variable")
+    } else {
+        None
+    }
+}
+
 impl ImageOptions {
     /// What makes a container whose configuration has this `entrypoint` and this `env` (`NAME=VALUE`, a NUL between two) start so;
     /// `None` if it does already. Variables that are not wanted otherwise stay as the image has them.
@@ -270,6 +283,16 @@ mod tests {
         }
         for odd in ["", "a b", "a\tb", "a\nb", "\"a", "it's", "a\\b", "a\0b"] {
             assert!(word_objection(odd).is_some(), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_a_variable_is_read_back_as_it_was_set() {
+        for value in ["", "a b", " a", "it's \"a\"", "a\\b", "a=b"] {
+            assert_eq!(value_objection(value), None, "{value}");
+        }
+        for odd in ["a ", " ", "a\tb", "a\n", "a\0B=1", "\u{7f}"] {
+            assert!(value_objection(odd).is_some(), "{odd:?}");
         }
     }
 }

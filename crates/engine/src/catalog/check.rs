@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use garde::error::Path;
 use garde::{Error, Report, Validate};
-use proximity_domain::image::word_objection;
+use proximity_domain::image::{value_objection, word_objection};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -394,16 +394,12 @@ enum ComesTo {
 impl ComesTo {
     /// Why what was printed is none.
     fn objection(self, text: &str) -> Option<&'static str> {
-        let has_control = || text.contains(char::is_control);
         match self {
             Self::Text => None,
-            Self::Argument if has_control() => {
-                Some("prints control characters, which end a command line")
-            }
-            Self::Variable if has_control() => {
-                Some("prints control characters, which no variable may have")
-            }
-            Self::Argument | Self::Variable => None,
+            Self::Argument => text
+                .contains(char::is_control)
+                .then_some("prints control characters, which end a command line"),
+            Self::Variable => value_objection(text),
             Self::Word => word_objection(text),
         }
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use proximity_domain::image::{ImageDigest, ImageOptions, file_stem, word_objection};
+use proximity_domain::image::{
+    ImageDigest, ImageOptions, file_stem, value_objection, word_objection,
+};
 use proximity_pve::image::OciImage;
 
 use super::error::SettingErrors;
@@ -79,9 +81,8 @@ impl Image {
         let mut env = BTreeMap::new();
         for (name, value) in &self.env {
             let value = fill(ENV, value)?;
-            if value.contains(char::is_control) {
-                let reason = format!("{name} prints control characters");
-                return Err(SettingErrors::one(ENV, reason));
+            if let Some(reason) = value_objection(&value) {
+                return Err(SettingErrors::one(ENV, format!("{name} {reason}")));
             }
             env.insert(name.clone(), value);
         }

@@ -112,6 +112,7 @@ fn what_is_wrong_with_an_image_is_told() {
         ("/bin/httpd, -p", "/bin/httpd, a b", Code::BadTemplate),
         ("name: GREETING", "name: 1GREETING", Code::BadValue),
         ("to you", "to you\\n", Code::BadTemplate),
+        ("to you", "to you ", Code::BadTemplate),
         ("/var/lib/shelf", "/data", Code::NameTaken),
         ("/var/lib/shelf", "/a;b", Code::BadValue),
         ("size_gib: 8", "size_gib: 0", Code::BadValue),
