@@ -8,7 +8,7 @@ use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, HostId, OperationId};
 use proximity_domain::made_with::{MOST_APART, MOST_KEYS, MadeWith};
 use proximity_domain::names::{BadName, BridgeName, CatalogId, Hostname, NodeName};
-use proximity_domain::network::Network;
+use proximity_domain::network::{Ipv6, Network};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::place::{self, Lack, Need, NodeCapacity};
 use proximity_domain::site::Site;
@@ -16,7 +16,7 @@ use proximity_pve::guest::ssh::HostKey;
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{Base, CatalogEntry, Image, Offered, ResolvedRecipe, root_password};
+use crate::catalog::{Base, CatalogEntry, Check, Image, Offered, ResolvedRecipe, root_password};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::nodes::{NodeLook, Promises, Question, look, offer, templates};
@@ -186,6 +186,7 @@ impl Engine {
         }
         if entry.base.image().is_some() {
             refuse_root(request)?;
+            refuse_announced(&request.network)?;
         }
         if request.apart_from.len() > MOST_APART {
             return Err(EngineError::Invalid {
@@ -204,7 +205,7 @@ impl Engine {
             resources: create::resources(&entry.id, &entry.needs, request.resources)?,
             template: entry.base.to_string(),
             volumes_gib: entry.base.image().map_or(0, Image::volumes_gib),
-            inside: !recipe.steps.is_empty(),
+            inside: !recipe.steps.is_empty() || matches!(recipe.health.check, Check::Exec(_)),
             apart_from: Vec::new(),
         };
         Ok(Wanted {
@@ -263,7 +264,7 @@ impl Engine {
         if wanted.need.inside && cluster.guest_access().is_none() {
             return Err(no_guest_access(
                 host,
-                ", and this app must be installed inside",
+                ", and this app must be reached inside",
             ));
         }
         let question = Question {
@@ -400,6 +401,18 @@ fn refuse_root(request: &CreateApp) -> Result<(), EngineError> {
     Err(EngineError::Invalid {
         field: field.to_owned(),
         message: "root is not let into a container that is made of an image".to_owned(),
+    })
+}
+
+/// Proxmox VE sets up the network of a container of an image itself, and starts none whose address routers announce.
+fn refuse_announced(network: &Network) -> Result<(), EngineError> {
+    if network.ipv6 != Ipv6::Auto {
+        return Ok(());
+    }
+    Err(EngineError::Invalid {
+        field: "network.ipv6".to_owned(),
+        message: "a container that is made of an image takes no address that routers announce"
+            .to_owned(),
     })
 }
 

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use proximity_domain::failure::Failure;
+use proximity_domain::network::NetworkWish;
 use proximity_domain::operation::OperationState;
 use proximity_domain::preflight::What;
-use proximity_engine::commands::{CreateApp, UpdateApp};
+use proximity_engine::commands::{ChangeHost, CreateApp, UpdateApp};
 use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::Access;
 use proximity_pve_emulator::lab::read_registry;
@@ -356,6 +357,62 @@ async fn root_is_not_let_in_where_nobody_knows_whether_it_would_be() {
     let refused = w.engine.create_app(&w.actor, asked).await.unwrap_err();
     assert_eq!(refused.code(), "invalid_value");
     assert!(refused.to_string().contains("image"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_address_that_routers_announce_is_refused_before_anything_is_made() {
+    let w = world().await;
+    let wish = NetworkWish {
+        ipv6: Some("auto".to_owned()),
+        ..NetworkWish::default()
+    };
+    let asked = CreateApp {
+        network: wish.check().unwrap(),
+        ..shelf("hall")
+    };
+    let refused = w.engine.create_app(&w.actor, asked).await.unwrap_err();
+    assert_eq!(refused.code(), "invalid_value");
+    assert!(refused.to_string().contains("image"), "{refused}");
+    assert_eq!(w.pve.changes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_host_whose_templates_are_brought_by_hand_pulls_nothing() {
+    let w = world().await;
+    let by_hand = ChangeHost {
+        fetch_templates: Some(false),
+        ..ChangeHost::default()
+    };
+    let host = w.engine.change_host(&w.actor, "lab", by_hand).await;
+    assert!(host.unwrap().placement.templates_by_hand);
+    let refused = w.engine.create_app(&w.actor, shelf("hall")).await;
+    assert_eq!(refused.unwrap_err().code(), "template_missing");
+    assert_eq!(pulls(&w), 0);
+}
+
+/// As if somebody had removed the file and put another one there under its name: what its pull once said is of the one before.
+#[tokio::test]
+async fn a_file_that_is_newer_than_its_pull_is_not_used() {
+    let w = world().await;
+    let (_, ended) = deployed(&w, "hall-a").await;
+    assert_eq!(ended.state, OperationState::Succeeded, "{ended:?}");
+    let newer = |request: &Request, answer: Result<RawResponse, TransportError>| {
+        if !request.path.ends_with("/storage/local/content") {
+            return answer;
+        }
+        answer.map(|mut answer| {
+            let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+            for row in body["data"].as_array_mut().unwrap() {
+                row["ctime"] = json!(u32::MAX);
+            }
+            answer.body = body.to_string().into_bytes().into();
+            answer
+        })
+    };
+    w.pve.distort(Some(Arc::new(newer)));
+    let (_, ended) = deployed(&w, "hall-b").await;
+    assert_eq!(failure(&ended).code, "image_unverified");
+    assert_eq!(w.pve.guests.vmids(), [100]);
 }
 
 #[tokio::test]
