@@ -353,7 +353,7 @@ fn unverified(wanted: &Wanted) -> StepError {
     StepError::Failed(Failure::new(
         "image_unverified",
         format!(
-            "{} is there, and no task of Proxmox VE says any more which image was pulled into it",
+            "{} is there, and no task of Proxmox VE says which image is in it now",
             wanted.volume
         ),
         format!(
