@@ -36,8 +36,8 @@ const LOG_LINES: u32 = 1_000;
 const TASKS: u32 = 500;
 /// What Proxmox VE says before a pull whose file is there.
 const IS_THERE: &str = "refusing to override existing file";
-/// How much later than the end of its pull a file may have been made, seconds: a storage may have another clock than the node.
-const LATE_S: u64 = 60;
+/// How far outside of its pull a file may have been made, seconds: a storage may have another clock than the node.
+const ASKEW_S: u64 = 60;
 const GIB: u64 = 1 << 30;
 
 /// What the step that makes the container has written down of the image.
@@ -223,11 +223,7 @@ async fn must_be(
         }
     }
     let since_s = said.iter().map(Upid::start_s).min();
-    let last = last_of(&rows, since_s);
-    if said.is_empty() && !may_have_made(&last, there.made_s) {
-        return Err(unverified(wanted));
-    }
-    for row in last {
+    for row in last_of(&rows, since_s, there.made_s) {
         if !said.contains(&row.upid) {
             said.push(row.upid.clone());
         }
@@ -252,22 +248,27 @@ async fn says(cx: &Cx, upid: &Upid, wanted: &Wanted) -> StepResult<()> {
     }
 }
 
-/// Of pulls of one file those that ended well and may have ended last: after this moment, or else later than all others.
-fn last_of(rows: &[TaskRow], since_s: Option<u64>) -> Vec<&TaskRow> {
-    let well = |row: &&TaskRow| row.outcome.as_ref().is_some_and(TaskOutcome::is_success);
+/// Of pulls of one file those that ended well and may have ended last: after this moment, or else later than all others that a file of
+/// this time can be of.
+fn last_of(rows: &[TaskRow], since_s: Option<u64>, made_s: Option<u64>) -> Vec<&TaskRow> {
+    let well = |row: &&TaskRow| {
+        let is_well = row.outcome.as_ref().is_some_and(TaskOutcome::is_success);
+        is_well && (since_s.is_some() || may_have_made(row, made_s))
+    };
     let well: Vec<&TaskRow> = rows.iter().filter(well).collect();
     let newest_s = || well.iter().filter_map(|row| row.end_s).max();
     let from_s = since_s.or_else(newest_s);
     well.into_iter().filter(|row| row.end_s >= from_s).collect()
 }
 
-/// Whether a file of this time can be of one of these pulls: one that is newer was put there otherwise.
-fn may_have_made(last: &[&TaskRow], made_s: Option<u64>) -> bool {
-    let end_s = last.iter().filter_map(|row| row.end_s).max();
-    match (made_s, end_s) {
-        (Some(made_s), Some(end_s)) => made_s <= end_s.saturating_add(LATE_S),
-        (None, _) | (_, None) => true,
-    }
+/// Whether a file of this time can be of this pull. One that is newer was put there otherwise; one that is older is of an earlier pull, for
+/// a task does not say onto which storage it pulls.
+fn may_have_made(pull: &TaskRow, made_s: Option<u64>) -> bool {
+    let (Some(made_s), Some(end_s)) = (made_s, pull.end_s) else {
+        return true;
+    };
+    let begin_s = pull.upid.start_s().saturating_sub(ASKEW_S);
+    (begin_s..=end_s.saturating_add(ASKEW_S)).contains(&made_s)
 }
 
 /// The pulls of this file by the node, and by all others where they have the same storage. One that cannot be asked has not said
@@ -442,21 +443,31 @@ mod tests {
             row(50, Some((60, "command 'skopeo' failed: exit code 1"))),
             row(70, None),
         ];
-        assert_eq!(starts(&last_of(&rows, None)), [10]);
-        assert_eq!(starts(&last_of(&rows, Some(25))), [10, 20]);
-        assert!(last_of(&rows, Some(41)).is_empty());
-        assert!(last_of(&[], None).is_empty());
+        assert_eq!(starts(&last_of(&rows, None, None)), [10]);
+        assert_eq!(starts(&last_of(&rows, Some(25), None)), [10, 20]);
+        assert!(last_of(&rows, Some(41), None).is_empty());
+        assert!(last_of(&[], None, None).is_empty());
         let same = [row(10, Some((40, "OK"))), row(20, Some((40, "OK")))];
-        assert_eq!(starts(&last_of(&same, None)), [10, 20]);
+        assert_eq!(starts(&last_of(&same, None, None)), [10, 20]);
     }
 
     #[test]
-    fn a_file_that_is_newer_than_its_pull_is_of_somebody_else() {
-        let pull = row(10, Some((40, "OK")));
-        for made_s in [Some(38), Some(40), Some(40 + LATE_S), None] {
-            assert!(may_have_made(&[&pull], made_s), "{made_s:?}");
+    fn a_file_is_of_the_pull_during_which_it_was_made() {
+        let rows = [
+            row(1_000, Some((1_040, "OK"))),
+            row(2_000, Some((2_040, "OK"))),
+        ];
+        for (made_s, of) in [
+            (1_000 - ASKEW_S, 1_000),
+            (1_040 + ASKEW_S, 1_000),
+            (2_030, 2_000),
+        ] {
+            assert_eq!(starts(&last_of(&rows, None, Some(made_s))), [of]);
         }
-        assert!(!may_have_made(&[&pull], Some(41 + LATE_S)));
-        assert!(may_have_made(&[], Some(1)));
+        for made_s in [999 - ASKEW_S, 1_041 + ASKEW_S, 2_041 + ASKEW_S] {
+            assert!(last_of(&rows, None, Some(made_s)).is_empty(), "{made_s}");
+        }
+        let own = last_of(&rows, Some(2_000), Some(9_000));
+        assert_eq!(starts(&own), [2_000], "which was pulled just now");
     }
 }
