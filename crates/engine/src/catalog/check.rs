@@ -104,7 +104,7 @@ pub(super) fn findings(file: &EntryFile, origin: Origin, root: &Path) -> Vec<Fin
 /// Whether what is fetched is held against something, or the entry says that it is not.
 fn check_downloads(file: &EntryFile, root: &Path, found: &mut Findings) {
     let mut is_unpinned = false;
-    for (n, step) in file.install.iter().enumerate() {
+    for (n, step) in file.install.iter().flatten().enumerate() {
         let Some(download) = &step.download else {
             continue;
         };

@@ -218,7 +218,8 @@ impl CatalogEntry {
             | UnresolvedStep::Directory(_)
             | UnresolvedStep::Unit(_)
             | UnresolvedStep::Venv(_)
-            | UnresolvedStep::Npm(_) => None,
+            | UnresolvedStep::Npm(_)
+            | UnresolvedStep::Download(_) => None,
         });
         lists.flatten().map(PackageName::as_str).collect()
     }

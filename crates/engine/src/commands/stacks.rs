@@ -134,7 +134,7 @@ impl Engine {
         }
         let mut stacks = Vec::new();
         for (name, records) in by_name {
-            let apps = self.members(records, sees_only).await?;
+            let apps = self.stack_members(records, sees_only).await?;
             if !apps.is_empty() {
                 stacks.push(StackView { name, apps });
             }
@@ -215,7 +215,7 @@ impl Engine {
     }
 
     /// The apps of one stack, with what they need of each other.
-    async fn members(
+    async fn stack_members(
         &self,
         records: Vec<DesiredRecord>,
         sees_only: Option<&str>,

@@ -219,6 +219,7 @@ impl Hands<'_> {
             hostname,
             storage: one.spot.storage.clone(),
             disk_gib: one.disk_gib,
+            mounts: Vec::new(),
             memory_mib: MEMORY_MIB,
             swap_mib: 0,
             cores: 1,
