@@ -13,6 +13,7 @@ mod health_cache;
 mod layers;
 mod listen;
 mod metrics;
+mod page;
 mod passwords;
 mod refusal;
 mod router;

@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::sign_ins::SignIns;
 use crate::traces::RequestTraces;
-use crate::{auth, document, layers, routes};
+use crate::{auth, document, layers, page, routes};
 
 /// What the routes stand on.
 #[derive(Debug, Clone)]
@@ -139,7 +139,7 @@ pub fn router_with(parts: ServerParts, passwords: Passwords) -> Router {
         .split_for_parts();
     let inner = paths
         .method_not_allowed_fallback(layers::method_not_allowed)
-        .fallback(layers::no_such_path)
+        .fallback(page::answer)
         .layer(DefaultBodyLimit::max(LARGEST_BODY_BYTES))
         .layer(CatchPanicLayer::custom(layers::after_panic))
         .layer(from_fn(layers::limit_time))

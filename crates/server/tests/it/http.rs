@@ -160,7 +160,7 @@ async fn every_error_is_the_same_envelope() {
     let large = format!("{{\"hostname\":\"{}\"}}", "x".repeat(2 << 20));
     let bad_app = r#"{"catalog_id":"nginx","hostname":"web","cpu":1}"#;
     let cases = [
-        ("GET", "/", "", 404, "no_such_path"),
+        ("GET", "/nope", "", 404, "no_such_path"),
         ("GET", "/api/nope", "", 404, "no_such_path"),
         ("PUT", "/api/apps/", "", 405, "method_not_allowed"),
         ("DELETE", "/api/health", "", 405, "method_not_allowed"),
