@@ -1,0 +1,16 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte'
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  plugins: [svelte()],
+  build: {
+    target: 'es2022',
+    // The policy of the page allows no `data:`: every font and picture is a file.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  // While working on the page: `proximity serve` (or `try`) has the API.
+  server: { proxy: { '/api': process.env.PROXIMITY_URL ?? 'http://127.0.0.1:8099' } },
+  resolve: { conditions: process.env.VITEST ? ['browser'] : [] },
+  test: { environment: 'happy-dom', include: ['src/**/*.test.ts'] },
+})
