@@ -11,6 +11,7 @@ export default defineConfig({
   },
   // While working on the page: `proximity serve` (or `try`) has the API.
   server: { proxy: { '/api': process.env.PROXIMITY_URL ?? 'http://127.0.0.1:8099' } },
-  resolve: { conditions: process.env.VITEST ? ['browser'] : [] },
+  // Tests run in Node, and mount the page as a browser does.
+  ...(process.env.VITEST ? { resolve: { conditions: ['browser'] } } : {}),
   test: { environment: 'happy-dom', include: ['src/**/*.test.ts'] },
 })

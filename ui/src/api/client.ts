@@ -122,9 +122,12 @@ async function call(method: Method, template: string, options: Extra & Record<st
 
 type Rest<O> = Record<never, never> extends Options<O> ? [options?: Options<O>] : [options: Options<O>]
 
-function caller<M extends Method>(method: M) {
-  return <P extends PathsWith<M>>(path: P, ...rest: Rest<Of<P, M>>): Promise<Success<Of<P, M>>> =>
-    call(method, path as string, (rest[0] ?? {}) as Extra & Record<string, unknown>) as Promise<Success<Of<P, M>>>
+type Caller<M extends Method> = <P extends PathsWith<M>>(path: P, ...rest: Rest<Of<P, M>>) => Promise<Success<Of<P, M>>>
+
+function caller<M extends Method>(method: M): Caller<M> {
+  // What the compiler knows of a call ends here; behind it every call is sent in the same way.
+  const sent = (path: string, options: Extra & Record<string, unknown> = {}): Promise<unknown> => call(method, path, options)
+  return sent as unknown as Caller<M>
 }
 
 /** One function for each method. */
