@@ -39,8 +39,11 @@ class Apps {
     this.unfollow = null
     this.stop?.abort()
     this.byId.clear()
+    this.changed.clear()
     this.list = []
+    this.total = 0
     this.whole = false
+    this.refused = null
   }
 
   /** The live app of this name or id. */
