@@ -7,6 +7,20 @@ const BUILT = new URL('../dist/', import.meta.url)
 const WORTH = /\.(html|js|css|svg|json|txt)$/
 const MOST_SCRIPT_BYTES = 150 * 1024
 
+// What is of others in it says whose it is.
+const OTHERS = [
+  ['Atkinson Hyperlegible Next', '@fontsource-variable/atkinson-hyperlegible-next/LICENSE'],
+  ['Atkinson Hyperlegible Mono', '@fontsource-variable/atkinson-hyperlegible-mono/LICENSE'],
+  ['Svelte', 'svelte/LICENSE.md'],
+  ['clsx', 'clsx/license'],
+  ['esm-env', 'esm-env/LICENSE'],
+]
+const licences = []
+for (const [name, file] of OTHERS) {
+  licences.push(`${name}\n\n${(await readFile(new URL(`../node_modules/${file}`, import.meta.url), 'utf8')).trim()}\n`)
+}
+await writeFile(new URL('licences.txt', BUILT), licences.join(`\n${'-'.repeat(80)}\n\n`))
+
 const names = await readdir(BUILT, { recursive: true })
 let script = 0
 for (const name of names.filter((name) => WORTH.test(name)).sort()) {

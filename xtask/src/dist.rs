@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the product as it is shipped, with the helper for the nodes inside.
+//! `cargo xtask dist`: the product as it is shipped, with the page and the helper for the nodes inside.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::clock::Deadline;
 use crate::figures::Binary;
 use crate::place::Place;
-use crate::say;
+use crate::{say, ui};
 
 /// What building both from cold may take.
 const LIMIT: Duration = Duration::from_secs(3600);
@@ -15,8 +15,9 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// Builds it, looks whether the helper is in it, and says where it is.
 ///
 /// # Errors
-/// It cannot be built, or not with the helper: there is no product that is shipped without it.
+/// It cannot be built, or not with the page and the helper: there is no product that is shipped without them.
 pub(crate) fn run(place: &Place) -> Result<()> {
+    ui::run(place)?;
     Binary::Shipped.build(place, Deadline::after(LIMIT))?;
     let [product, helper] = [Binary::Shipped, Binary::NodeHelper].map(|binary| binary.path(place));
     let read = |path| std::fs::read(path).context("reading what was built");
@@ -27,8 +28,15 @@ pub(crate) fn run(place: &Place) -> Result<()> {
             product.display()
         );
     }
+    let page = std::fs::read(ui::built(place)).context("reading the page")?;
+    if !holds(&product_bytes, &page) {
+        bail!(
+            "{} was built without the page in it; remove it and run `cargo xtask dist` again",
+            product.display()
+        );
+    }
     say::line(format!(
-        "{} bytes, with the helper for the nodes ({} bytes) inside",
+        "{} bytes, with the page and the helper for the nodes ({} bytes) inside",
         product_bytes.len(),
         helper_bytes.len()
     ));

@@ -19,6 +19,7 @@ mod stages;
 mod tidy;
 mod tools;
 mod try_run;
+mod ui;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -54,7 +55,9 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Build the product as it is shipped, with the helper for the nodes inside; the last line says where it is.
+    /// Check, test and build the page, which the next build of the server has inside.
+    Ui,
+    /// Build the product as it is shipped, with the page and the helper for the nodes inside; the last line says where it is.
     Dist,
     /// Everything that has to hold, within an hour from cold.
     #[command(visible_alias = "ci")]
@@ -157,10 +160,8 @@ fn perform(task: Task) -> Result<bool> {
     match task {
         Task::CrashLane { .. } => Ok(true),
         Task::Try { args } => match try_run::become_try(&place, &args)? {},
-        Task::Dist => {
-            dist::run(&place)?;
-            Ok(true)
-        }
+        Task::Ui => ui::run(&place).map(|()| true),
+        Task::Dist => dist::run(&place).map(|()| true),
         Task::Test(Test { list: true, .. }) => {
             say::line(stages::list());
             Ok(true)

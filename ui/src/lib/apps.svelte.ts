@@ -31,7 +31,7 @@ class Apps {
       (events) => this.told(events),
       () => void this.again(),
     )
-    void this.again()
+    void live.ready().then(() => (this.unfollow === null ? undefined : this.again()))
   }
 
   end(): void {

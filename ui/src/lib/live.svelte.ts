@@ -1,9 +1,14 @@
 // What happens, as it happens: one stream for the whole page, resumed where it broke off.
 
-import { send, settled, Refused, type Wire } from '../api/client'
+import { api, send, settled, Refused, type Wire } from '../api/client'
 import { Blocks, pause } from '../api/sse'
 
 export type Told = Wire<'Event'>
+/** The server says every quarter of a minute that it lives; after so long without a word the line is taken for dead, milliseconds. */
+const SILENCE = 45_000
+/** A stream that ended in order after so long is followed by the next one at once, milliseconds. */
+const LONG = 5000
+
 type Listener = (events: Told[]) => void
 type Lost = () => void
 
@@ -20,6 +25,7 @@ class Live {
   private failures = 0
   private stop: AbortController | null = null
   private wake: (() => void) | null = null
+  private located: Promise<void> = Promise.resolve()
 
   /** Calls with all that is told, in order, until the function that is given back is called. `lost` is called where events may have been
    * missed, so that what is shown has to be read anew. */
@@ -36,7 +42,23 @@ class Live {
     if (this.stop !== null) return
     this.stop = new AbortController()
     this.line = 'connecting'
+    this.located = this.locate(this.stop.signal)
     void this.run(this.stop.signal)
+  }
+
+  /** Done once it is known from where on everything will be told: what is read after that, and kept true by what is told, misses nothing. */
+  ready(): Promise<void> {
+    return this.located
+  }
+
+  /** Where the log of events ends now. */
+  private async locate(signal: AbortSignal): Promise<void> {
+    try {
+      const page = await api.get('/api/events', { query: { limit: 1 }, signal })
+      if (!signal.aborted) this.last ??= String(page.next_after)
+    } catch {
+      // Whoever reads will be told why. The stream begins without a place then, and has everything read anew.
+    }
   }
 
   end(): void {
@@ -52,16 +74,17 @@ class Live {
   }
 
   private async run(signal: AbortSignal): Promise<void> {
+    await this.located
     while (!signal.aborted) {
+      const begun = Date.now()
       try {
         await this.once(signal)
-        this.failures = 0
+        if (Date.now() - begun >= LONG) continue
       } catch (error) {
         if (signal.aborted) return
         if (error instanceof Refused && error.status === 401) return this.end()
         if (error instanceof Refused && (error.code === 'event_ahead' || error.code === 'event_cleared')) {
           this.last = null
-          this.told_lost()
           continue
         }
       }
@@ -90,13 +113,14 @@ class Live {
       await settled(answer)
       return
     }
-    if (this.last === null && this.failures > 0) this.told_lost()
+    if (this.last === null) this.told_lost()
     this.line = 'live'
     this.failures = 0
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
     const blocks = new Blocks()
     for (;;) {
-      const { done, value } = await reader.read()
+      const silent = setTimeout(() => void reader.cancel(), SILENCE)
+      const { done, value } = await reader.read().finally(() => clearTimeout(silent))
       if (done) return
       const events: Told[] = []
       for (const block of blocks.push(value)) {

@@ -28,8 +28,10 @@ export class Reading<T> {
       },
       () => this.soon(),
     )
-    void this.again()
+    let ended = false
+    void live.ready().then(() => (ended ? undefined : this.again()))
     return () => {
+      ended = true
       this.unfollow?.()
       this.stop?.abort()
       if (this.timer !== null) clearTimeout(this.timer)

@@ -72,7 +72,7 @@ describe('every page', () => {
     ['/store/nginx', 'Deploy nginx', 'What the first page says.'],
     ['/apps', 'My apps', 'home/pve1'],
     ['/apps/id-web', 'web', '8100 public, 9100 internal'],
-    ['/adopt', 'Take over', 'home/pve1/200'],
+    ['/adopt', 'Adopt', 'home/pve1/200'],
     ['/hosts', 'Hosts', 'https://192.0.2.10:8006'],
     ['/catalog', 'Catalog', 'shipped'],
     ['/operations', 'Operations', 'failed, and undone'],
@@ -241,7 +241,7 @@ describe('the line to the server', () => {
       expect(text()).not.toContain('The line to the server broke off.')
     })
     const streams = server.asked.filter((one) => one.headers.get('accept') === 'text/event-stream')
-    expect(streams.map((one) => one.headers.get('last-event-id'))).toEqual([null, '11'])
+    expect(streams.map((one) => one.headers.get('last-event-id'))).toEqual(['1', '11'])
   })
 })
 

@@ -160,9 +160,10 @@ fn invitation(args: &TryArgs, stack: &Stack<'_>, deployed: &checks::Deployed) ->
         ""
     };
     format!(
-        "\nIt is up: {url}\n\n  the app       {url}\n  the API       {api}/api/health\n  commands      {program} --config {config} apps\n  logs          {dir}/*.log\n{inside}\nCtrl-C ends everything it started.",
+        "\nIt is up: {url}\n\n  the app       {url}\n  the page      {api}/ (sign in with the token in {token})\n  the API       {api}/api/health\n  commands      {program} --config {config} apps\n  logs          {dir}/*.log\n{inside}\nCtrl-C ends everything it started.",
         url = deployed.url,
         api = stack.api_url(),
+        token = place.data.join("admin.token").display(),
         program = place.program.display(),
         config = place.config.display(),
         dir = place.dir.display(),
