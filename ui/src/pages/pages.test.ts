@@ -4,7 +4,7 @@ import { flushSync, mount, unmount } from 'svelte'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { use } from '../api/client'
 import App from '../App.svelte'
-import { app, FakeServer, world } from '../fixtures/server'
+import { app, FakeServer, initDone, initPlan, world } from '../fixtures/server'
 import { auth } from '../lib/auth.svelte'
 import { router } from '../lib/router.svelte'
 import { words } from '../lib/words.svelte'
@@ -218,6 +218,64 @@ describe('removing', () => {
     sure.form?.requestSubmit()
     await vi.waitFor(() => expect(server.of('POST', '/api/apps/id-web/action')[0]?.body).toEqual({ action: 'delete', confirm: 'web', force: false }))
     await vi.waitFor(() => expect(location.pathname).toBe('/operations/o-1'))
+  })
+})
+
+describe('changing', () => {
+  it('shows what it would do, and does just that', async () => {
+    await open('/apps/id-web')
+    button('Change').click()
+    flushSync()
+    await vi.waitFor(() => {
+      flushSync()
+      expect(field('setting-title')?.value).toBe('Hello')
+    })
+    expect(button('Look what that').disabled).toBe(true)
+    type('change-disk', '8')
+    button('Look what that').form?.requestSubmit()
+    await vi.waitFor(() => {
+      flushSync()
+      expect(text()).toContain('PUT /nodes/pve1/lxc/101/resize')
+    })
+    expect(text()).toContain('proximity configure web --disk 8')
+    const sure = button('Change it')
+    expect(sure.disabled).toBe(true)
+    type('change-confirm', 'web')
+    sure.form?.requestSubmit()
+    await vi.waitFor(() => expect(server.of('PATCH', '/api/apps/id-web')[0]?.body).toEqual({ resources: { disk: 8 }, digest: 'd-1', confirm: 'web' }))
+  })
+})
+
+describe('connecting a cluster', () => {
+  it('asks first whether it is the node, then shows what would be made, then makes it', async () => {
+    await open('/hosts')
+    server.answers['GET /api/proxmox/hosts'] = { hosts: [] }
+    server.answers['POST /api/proxmox/hosts/init/plan'] = initPlan(false)
+    button('Connect a cluster').click()
+    flushSync()
+    type('url', 'https://192.0.2.10:8006')
+    type('label', 'home')
+    type('password', 'hush')
+    expect(document.querySelector('#connect ~ *, .same')?.textContent ?? '').not.toContain('hush')
+    button('Look what would').form?.requestSubmit()
+    await vi.waitFor(() => {
+      flushSync()
+      expect(text()).toContain('AB:CD')
+    })
+    server.answers['POST /api/proxmox/hosts/init/plan'] = initPlan(true)
+    button('It is the same').click()
+    await vi.waitFor(() => {
+      flushSync()
+      expect(text()).toContain('make the role ProximityOperate')
+    })
+    expect(server.of('POST', '/api/proxmox/hosts/init')).toHaveLength(0)
+    server.answers['POST /api/proxmox/hosts/init'] = initDone
+    button('Set it up').click()
+    await vi.waitFor(() => {
+      flushSync()
+      expect(text()).toContain('home is connected.')
+    })
+    expect(server.of('POST', '/api/proxmox/hosts/init')[0]?.body).toMatchObject({ fingerprint: 'AB:CD', storages: ['local-lvm'], pool: 'proximity', login: { user: 'root@pam', password: 'hush' } })
   })
 })
 
