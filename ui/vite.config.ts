@@ -10,7 +10,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
   },
   // While working on the page: `proximity serve` (or `try`) has the API.
-  server: { proxy: { '/api': process.env.PROXIMITY_URL ?? 'http://127.0.0.1:8099' } },
+  server: { proxy: { '/api': process.env.PROXIMITY_URL ?? 'http://127.0.0.1:7640' } },
   // Tests run in Node, and mount the page as a browser does.
   ...(process.env.VITEST ? { resolve: { conditions: ['browser'] } } : {}),
   test: { environment: 'happy-dom', include: ['src/**/*.test.ts'], css: { include: /app\.css/ } },
