@@ -27,7 +27,7 @@ test('an app goes from the store to its own page, stops, starts, and is removed'
   await page.getByRole('link', { name: /nginx/ }).first().click()
   await page.getByLabel('Host name').fill('shop')
   await expect(page.getByText(/^It goes to /)).toBeVisible()
-  await expect(page.getByLabel('as a command')).toContainText('proximity deploy nginx shop')
+  await expect(page.getByLabel('as a command', { exact: true })).toContainText('proximity deploy nginx shop')
   await page.getByRole('button', { name: 'Deploy', exact: true }).click()
   await expect(page.getByRole('heading', { level: 1, name: 'shop' })).toBeVisible()
   const open = page.getByRole('link', { name: 'Open', exact: true })

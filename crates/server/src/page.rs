@@ -179,7 +179,9 @@ mod tests {
 
     fn headers(list: &[(HeaderName, &str)]) -> HeaderMap {
         let pairs = list.iter().cloned();
-        pairs.map(|(name, value)| (name, value.parse().unwrap())).collect()
+        pairs
+            .map(|(name, value)| (name, value.parse().unwrap()))
+            .collect()
     }
 
     fn get(files: &[PageFile], path: &str, list: &[(HeaderName, &str)]) -> Option<Response> {
