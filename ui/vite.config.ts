@@ -13,5 +13,5 @@ export default defineConfig({
   server: { proxy: { '/api': process.env.PROXIMITY_URL ?? 'http://127.0.0.1:7640' } },
   // Tests run in Node, and mount the page as a browser does.
   ...(process.env.VITEST ? { resolve: { conditions: ['browser'] } } : {}),
-  test: { environment: 'happy-dom', include: ['src/**/*.test.ts'], css: { include: /app\.css/ } },
+  test: { environment: 'happy-dom', include: ['src/**/*.test.ts'], css: { include: /tokens\.css/ } },
 })

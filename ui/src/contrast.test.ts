@@ -1,7 +1,7 @@
 // What docs/design/visual.md promises of colours, out of the tokens themselves.
 
 import { describe, expect, it } from 'vitest'
-import css from './app.css?raw'
+import css from './look/tokens.css?raw'
 
 const GROUNDS = ['paper', 'sheet', 'sunk', 'act-soft', 'warn-soft', 'bad-soft']
 const TEXTS = ['ink', 'ink-2', 'act', 'good', 'move', 'warn', 'bad']
