@@ -209,7 +209,9 @@ mod tests {
 
     #[test]
     fn versions_before_9_1_and_those_that_are_not_known_make_nothing_of_images() {
-        for new in ["9.1", "9.1.0", "9.2.11", "9.10.1", "10.0.1", "10", "9.1~rc1"] {
+        for new in [
+            "9.1", "9.1.0", "9.2.11", "9.10.1", "10.0.1", "10", "9.1~rc1",
+        ] {
             assert!(takes_images(new), "{new}");
         }
         for old in ["9.0.11", "9", "8.4.14", "", "unknown", "9.x"] {

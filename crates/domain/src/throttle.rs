@@ -39,7 +39,10 @@ impl<K: Ord + Clone> Throttle<K> {
         let Some(paid) = self.paid.get(key) else {
             return 0;
         };
-        let free = self.rate.every_ms.saturating_mul(self.rate.at_once.max(1) - 1);
+        let free = self
+            .rate
+            .every_ms
+            .saturating_mul(self.rate.at_once.max(1) - 1);
         paid.since_ms(now).saturating_sub(free)
     }
 
@@ -121,7 +124,10 @@ mod tests {
             throttle.tried(&key, at(5));
             assert!(throttle.kept() <= 4);
         }
-        assert!(throttle.wait_ms(&0, at(5)) > 0, "many others push nobody out");
+        assert!(
+            throttle.wait_ms(&0, at(5)) > 0,
+            "many others push nobody out"
+        );
         // What is forgotten anyway goes first.
         throttle.tried(&2_000, at(10_000));
         assert_eq!(throttle.kept(), 1);

@@ -233,7 +233,10 @@ mod tests {
         for (stream, wanted) in [
             ("user hunter2, hunter", "user [secret], hunter"),
             ("hunthunter2", "hunt[secret]"),
-            ("password-of-mine pass passwor", "[secret] [secret] [secret]wor"),
+            (
+                "password-of-mine pass passwor",
+                "[secret] [secret] [secret]wor",
+            ),
             ("abcdxx", "[secret]xx"),
             ("ababcd", "ab[secret]"),
             ("", ""),

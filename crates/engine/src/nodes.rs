@@ -217,13 +217,7 @@ async fn look_at(
         let patience = question.patience;
         let read = cluster.read().patient(patience);
         let under_way = UnderWay::default();
-        let asking = ask(
-            &read,
-            cluster.host(),
-            &row.name,
-            question.base,
-            &under_way,
-        );
+        let asking = ask(&read, cluster.host(), &row.name, question.base, &under_way);
         let heard = || read.heard(&row.name);
         Some(
             match unless_silent(asking, patience, heard, another_told.subscribe()).await {

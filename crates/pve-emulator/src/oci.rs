@@ -170,10 +170,7 @@ fn manifest(entry: &Value, find: &dyn Fn(&str) -> Option<Value>) -> Option<Value
 }
 
 /// The digest of an image's configuration, by the entry of an index.
-pub(crate) fn config_digest(
-    entry: &Value,
-    find: &dyn Fn(&str) -> Option<Value>,
-) -> Option<String> {
+pub(crate) fn config_digest(entry: &Value, find: &dyn Fn(&str) -> Option<Value>) -> Option<String> {
     let manifest = manifest(entry, find)?;
     Some(manifest["config"]["digest"].as_str()?.to_owned())
 }

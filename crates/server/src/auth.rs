@@ -75,7 +75,8 @@ impl Caller {
     pub(crate) fn session(&self) -> Result<&SessionRecord, Refusal> {
         self.session.as_ref().ok_or_else(|| {
             forbidden(
-                "this is about the session that a request comes by, and it came with a token".to_owned(),
+                "this is about the session that a request comes by, and it came with a token"
+                    .to_owned(),
                 "sign in, and send the cookie of the session instead".to_owned(),
             )
         })

@@ -79,9 +79,9 @@ pub(crate) fn set(kind: Kind, secret: &SecretString) -> HeaderValue {
     let secret = secret.expose_secret();
     let age = LONGEST_MS / 1000;
     let text = match kind {
-        Kind::Secure => format!(
-            "{SECURE}={secret}; Path=/; Max-Age={age}; Secure; HttpOnly; SameSite=Strict"
-        ),
+        Kind::Secure => {
+            format!("{SECURE}={secret}; Path=/; Max-Age={age}; Secure; HttpOnly; SameSite=Strict")
+        }
         Kind::Local => {
             format!("{LOCAL}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict")
         }
@@ -98,7 +98,9 @@ pub(crate) fn cleared() -> [HeaderValue; 2] {
         HeaderValue::from_static(
             "__Host-proximity=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict",
         ),
-        HeaderValue::from_static("proximity-localhost=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"),
+        HeaderValue::from_static(
+            "proximity-localhost=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict",
+        ),
     ]
 }
 
@@ -237,6 +239,9 @@ mod tests {
             assert_eq!(refused.body.code, "csrf_refused", "{without}");
         }
         let other = SecretString::from("pxs_2");
-        assert!(check(&headers(&fine), &other).is_err(), "of another session");
+        assert!(
+            check(&headers(&fine), &other).is_err(),
+            "of another session"
+        );
     }
 }

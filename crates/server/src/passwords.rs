@@ -176,7 +176,10 @@ mod tests {
     async fn a_password_fits_what_was_kept_of_it_and_nothing_else() {
         let passwords = Passwords::default();
         let kept = passwords.hash(secret("herring"), [7; 16]).await.unwrap();
-        assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept}");
+        assert!(
+            kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{kept}"
+        );
         assert!(!kept.contains("herring"));
         let other = passwords.hash(secret("herring"), [8; 16]).await.unwrap();
         assert_ne!(kept, other);

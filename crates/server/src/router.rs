@@ -242,10 +242,7 @@ fn people() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::sessions::list))
         .routes(routes!(routes::sessions::end))
         .routes(routes!(routes::accounts::list, routes::accounts::add))
-        .routes(routes!(
-            routes::accounts::change,
-            routes::accounts::remove
-        ))
+        .routes(routes!(routes::accounts::change, routes::accounts::remove))
         .routes(routes!(routes::accounts::give_link))
 }
 

@@ -494,7 +494,10 @@ fn what_is_asked_often_is_found_by_an_index_however_long_the_history() {
         (crate::queue::CLAIMABLE, "operations_claimable"),
         (crate::counts::PROMISED, "apps_live_status"),
         (crate::guests::HELD, "guests_place"),
-        (crate::prepared::HELD_BY_TEMPLATE, "prepared_templates_place"),
+        (
+            crate::prepared::HELD_BY_TEMPLATE,
+            "prepared_templates_place",
+        ),
         (crate::clearing::ENDED, "operations_uncleared"),
         (crate::clearing::FIRST_KEPT_LINE, "log_lines_by_app"),
     ] {

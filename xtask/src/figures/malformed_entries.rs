@@ -63,7 +63,9 @@ fn judge(verdict: Value, count: u64) -> Result<Measured> {
     for fault in verdict["told"].as_array().into_iter().flatten() {
         say::note(format!("malformed-entries: {fault}"));
     }
-    let ways = verdict["by_way"].as_object().map_or(0, serde_json::Map::len);
+    let ways = verdict["by_way"]
+        .as_object()
+        .map_or(0, serde_json::Map::len);
     let (refused, accepted) = (number("refused")?, number("accepted")?);
     let (panicked, misplaced) = (number("panicked")?, number("misplaced")?);
     let unnamed = number("unnamed")?;

@@ -250,7 +250,10 @@ fn a_template_that_would_be_cloned_is_said() {
     prepared.prepared = Some(Vmid::try_from(105_u32).unwrap());
     let judged = judge(&facts(vec![prepared]));
     let line = judged.lines.iter().find(|line| line.what == What::Template);
-    assert_eq!(line.unwrap().note, "a deploy clones the prepared template 105");
+    assert_eq!(
+        line.unwrap().note,
+        "a deploy clones the prepared template 105"
+    );
 }
 
 /// Nothing that was not read is a figure.

@@ -123,7 +123,10 @@ fn stages_are_read_back_and_lead_one_way() {
     for stage in Stage::ALL {
         assert_eq!(Stage::parse(stage.label()), Some(stage));
         assert!(!stage.may_become(stage));
-        for next in Stage::ALL.into_iter().filter(|next| stage.may_become(*next)) {
+        for next in Stage::ALL
+            .into_iter()
+            .filter(|next| stage.may_become(*next))
+        {
             assert!(next > stage, "{stage:?} {next:?}");
         }
         let may_leave = stage.may_become(Stage::Leaving);
@@ -313,7 +316,13 @@ fn those_that_had_their_time_leave_with_the_reason() {
 #[test]
 fn of_too_many_those_go_that_were_of_no_use_for_longest() {
     let mut stock: Vec<Kept> = (0..6)
-        .map(|n: u32| kept(100 + n, Stage::Ready, base(&[format!("package-{n}").as_str()])))
+        .map(|n: u32| {
+            kept(
+                100 + n,
+                Stage::Ready,
+                base(&[format!("package-{n}").as_str()]),
+            )
+        })
         .collect();
     for (n, one) in (0..).zip(&mut stock) {
         one.prepared.used_at = Some(Timestamp(NOW.0 - n * 1_000));

@@ -88,21 +88,15 @@ pub struct Guess<'a> {
 /// The number of the template that such a container would be cloned from now, as far as the record tells: whether the archive is still the
 /// same, and the template still ours, is looked at when it is cloned.
 #[must_use]
-pub fn likely(
-    stock: &[Kept],
-    guess: &Guess<'_>,
-    policy: &Policy,
-    now: Timestamp,
-) -> Option<Vmid> {
+pub fn likely(stock: &[Kept], guess: &Guess<'_>, policy: &Policy, now: Timestamp) -> Option<Vmid> {
     let is_like = |base: &Base| {
         base.format == FORMAT
             && base.os_template == *guess.os_template
             && base.packages == *guess.packages
     };
     let mut all = stock.iter().map(|kept| &kept.prepared);
-    let found = all.find(|one| {
-        one.stage == Stage::Ready && one.spot == *guess.spot && is_like(&one.base)
-    })?;
+    let found =
+        all.find(|one| one.stage == Stage::Ready && one.spot == *guess.spot && is_like(&one.base))?;
     let ask = Ask {
         spot: guess.spot,
         key: &found.base.key(),

@@ -67,7 +67,11 @@ fn an_entry_of_an_image_says_what_its_container_is_made_of_and_started_with() {
     );
     assert_eq!(image.file(), "shelf_1.2_0123456789abcdef.tar");
     assert_eq!(image.volumes_gib(), 9);
-    assert!(entry.base.matches("local:vztmpl/shelf_1.2_0123456789abcdef.tar"));
+    assert!(
+        entry
+            .base
+            .matches("local:vztmpl/shelf_1.2_0123456789abcdef.tar")
+    );
     assert!(!entry.base.matches("local:vztmpl/shelf_1.2.tar"));
     let recipe = entry.resolve(&given(json!({"title": "b&w"}))).unwrap();
     assert!(recipe.steps.is_empty());
@@ -143,12 +147,7 @@ fn an_entry_without_template_and_image_lacks_something() {
     let end = SHELF.find("resources:").unwrap();
     let settings = SHELF.find("settings:").unwrap();
     let health = SHELF.find("health:").unwrap();
-    let bare = [
-        &SHELF[..begin],
-        &SHELF[end..settings],
-        &SHELF[health..],
-    ]
-    .concat();
+    let bare = [&SHELF[..begin], &SHELF[end..settings], &SHELF[health..]].concat();
     let told = |text: &str| {
         let problems = lint("shelf/app.yaml", text, Origin::Extra).into_iter();
         problems

@@ -77,6 +77,7 @@ fn steps_are_concrete_and_in_order() {
             Step::Directory(_) => "directory",
             Step::Venv(_) => "venv",
             Step::Npm(_) => "npm",
+            Step::Download(_) => "download",
         })
         .collect();
     assert_eq!(

@@ -7,7 +7,9 @@ use serde::de::{Deserializer, Error as _, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
 use super::oci::{OCI_ENV, OCI_VOLUME};
-use super::steps::{ABSENT, DIRECTORY, DOWNLOAD, FILE, NPM, RUN, UNIT_FILE, UNIT_STATE, USER, VENV};
+use super::steps::{
+    ABSENT, DIRECTORY, DOWNLOAD, FILE, NPM, RUN, UNIT_FILE, UNIT_STATE, USER, VENV,
+};
 use super::*;
 use crate::catalog::format;
 use crate::catalog::format::UnitStep;

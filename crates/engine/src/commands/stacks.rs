@@ -174,7 +174,9 @@ impl Engine {
             None => self.inner.parts.ids.uuid(),
             Some(text) => Uuid::try_parse(text).map_err(|_| EngineError::Invalid {
                 field: "run".to_owned(),
-                message: format!("{text:?} is the name of no run: it is what an answer had as `run`"),
+                message: format!(
+                    "{text:?} is the name of no run: it is what an answer had as `run`"
+                ),
             })?,
         };
         let stack = self.stack(name, request.sees_only.as_deref()).await?;
@@ -235,7 +237,9 @@ impl Engine {
                 apps.insert(record.name, (spec, app));
             }
         }
-        let specs = apps.iter().map(|(name, (spec, _))| (name.clone(), spec.clone()));
+        let specs = apps
+            .iter()
+            .map(|(name, (spec, _))| (name.clone(), spec.clone()));
         let mut together: Documents = specs.collect();
         // It may have been wanted at different times.
         together.break_circles();
@@ -373,10 +377,7 @@ impl Pass<'_> {
     fn key(&self, app: AppId, way: Way) -> RequestKey {
         let key = format!("stack {} {} {app}", self.run, way.label());
         RequestKey {
-            fingerprint: self
-                .engine
-                .store()
-                .fingerprint(&[b"stack", key.as_bytes()]),
+            fingerprint: self.engine.store().fingerprint(&[b"stack", key.as_bytes()]),
             key,
         }
     }

@@ -89,7 +89,10 @@ impl Hands<'_> {
         let access = self.cluster.guest_access().cloned().ok_or_else(|| {
             StepError::Failed(Failure::new(
                 "no_guest_access",
-                format!("host {} has no way into its containers", self.cluster.label()),
+                format!(
+                    "host {} has no way into its containers",
+                    self.cluster.label()
+                ),
                 "let Proximity in: proximity hosts install-helper HOST --ssh-key FILE",
             ))
         })?;

@@ -134,7 +134,9 @@ impl<'a> Hands<'a> {
         let read = self.cluster.read();
         let permissions = read.permissions(Some(&path)).await;
         let permissions = permissions.map_err(|e| pve_failure("reading own permissions", &e))?;
-        let sees_it = permissions.get(&path).is_some_and(|p| p.contains("VM.Audit"));
+        let sees_it = permissions
+            .get(&path)
+            .is_some_and(|p| p.contains("VM.Audit"));
         if !sees_it {
             let what = format!("the token has no VM.Audit on {path}");
             return Err(incomplete(&place, &what));
@@ -192,7 +194,10 @@ impl<'a> Hands<'a> {
         if !self.has_quorum().await? {
             return Err(StepError::Transient(Failure::new(
                 "no_quorum",
-                format!("node {} has no quorum, and nothing was sent", self.place().node),
+                format!(
+                    "node {} has no quorum, and nothing was sent",
+                    self.place().node
+                ),
                 "bring the cluster back to quorum",
             )));
         }

@@ -97,7 +97,10 @@ impl Templates {
         let policy = &engine.inner.parts.limits.templates;
         let mut archives: BTreeMap<PreparedId, Archive> = BTreeMap::new();
         if policy.on {
-            for kept in stock.iter().filter(|kept| kept.prepared.stage == Stage::Ready) {
+            for kept in stock
+                .iter()
+                .filter(|kept| kept.prepared.stage == Stage::Ready)
+            {
                 let archive = self.archive_of(&kept.prepared).await;
                 archives.insert(kept.prepared.id, archive);
             }
@@ -110,7 +113,9 @@ impl Templates {
                 continue;
             };
             let store = engine.store();
-            let advanced = store.advance_prepared(id, stage, Stage::Leaving, now).await?;
+            let advanced = store
+                .advance_prepared(id, stage, Stage::Leaving, now)
+                .await?;
             if advanced {
                 tracing::info!(template = %id, why = ?why, "a prepared template has had its time");
             }

@@ -122,7 +122,9 @@ impl Templates {
                 store.learn_prepared(one.id, one.stage, &volid).await?;
             }
             Act::Advance(stage) => {
-                store.advance_prepared(one.id, one.stage, stage, now).await?;
+                store
+                    .advance_prepared(one.id, one.stage, stage, now)
+                    .await?;
                 if stage == Stage::Ready {
                     tracing::info!(template = %one.id, vmid = %one.identity.vmid, "a prepared template is ready");
                 }
@@ -212,7 +214,10 @@ impl Hands<'_> {
             let text = e.to_string();
             StepError::Failed(Failure::new("internal", text, "report this as a bug"))
         })?;
-        let text = format!("prepared template of {}, made by Proximity", one.base.os_template);
+        let text = format!(
+            "prepared template of {}, made by Proximity",
+            one.base.os_template
+        );
         let create = CreateLxc {
             vmid: place.vmid,
             ostemplate: one.base.os_template.clone(),

@@ -125,7 +125,11 @@ fn shelf(hostname: &str) -> CreateApp {
 }
 
 async fn deployed(w: &TestWorld, hostname: &str) -> (AppRecord, OperationRecord) {
-    let app = w.engine.create_app(&w.actor, shelf(hostname)).await.unwrap();
+    let app = w
+        .engine
+        .create_app(&w.actor, shelf(hostname))
+        .await
+        .unwrap();
     let ended = w.settled(app.operation.unwrap()).await.unwrap();
     (app, ended)
 }
@@ -163,7 +167,10 @@ async fn what_a_create_drops_is_set_before_the_container_starts() {
         config["env"],
         "PATH=/usr/bin:/bin\0GREETING=good day to you"
     );
-    let page = w.pve.guests.fetch((address(100), 8080).into(), "/os-release");
+    let page = w
+        .pve
+        .guests
+        .fetch((address(100), 8080).into(), "/os-release");
     assert!(page.unwrap().1.contains("bookworm"));
     // Nothing was set up inside, and the call was made before the start.
     let changes = w.pve.changes();
@@ -239,7 +246,11 @@ async fn a_tag_that_leads_to_another_image_fails_the_deploy_and_nothing_is_made_
         assert_eq!(failure.code, "image_differs");
         assert!(failure.message.contains(&named), "{failure:?}");
     }
-    assert_eq!(pulls(&w), 1, "the file is there, and is not what it is called");
+    assert_eq!(
+        pulls(&w),
+        1,
+        "the file is there, and is not what it is called"
+    );
     assert!(w.pve.guests.vmids().is_empty());
     let made = w.pve.changes();
     assert!(!made.iter().any(|call| call.ends_with("/lxc")), "{made:?}");

@@ -42,7 +42,7 @@ mod retries;
 mod shutdowns;
 mod sites;
 mod sources;
-mod unpinned;
 mod templates;
+mod unpinned;
 mod updates;
 mod vmids;

@@ -76,11 +76,6 @@ async fn deployed(w: &TestWorld, name: &str) -> AppRecord {
     app
 }
 
-async fn vmid_of(w: &TestWorld, app: &AppRecord) -> u32 {
-    let guests = w.store.native_guests(app.id).await.unwrap();
-    guests[0].identity.vmid.get()
-}
-
 /// Looks after the templates until what is on record of them is so.
 async fn tended(w: &TestWorld, what: &str, is_so: impl Fn(&[Kept]) -> bool) {
     let templates = Templates::new(w.engine.clone());
@@ -266,7 +261,9 @@ async fn a_worker_that_dies_between_the_two_calls_of_a_clone_loses_nothing() {
     prepared(&w).await;
     let held = w.pve.hold(Method::Put, "/config");
     let app = ask(&w, "web-c").await;
-    w.until(async || w.pve.guests.vmids().len() == 4).await.unwrap();
+    w.until(async || w.pve.guests.vmids().len() == 4)
+        .await
+        .unwrap();
     w.crash_worker().await;
     held.send(true).unwrap();
     w.start_worker();
@@ -285,7 +282,9 @@ async fn a_clone_that_is_refused_is_unpacked_from_the_archive() {
     let app = deployed(&w, "web-c").await;
     assert_eq!(sent(&w, "POST /nodes/pve1/lxc"), unpacked + 1);
     let log = w.store.log_tail(app.id, 100).await.unwrap();
-    let told = log.iter().filter(|line| line.message.contains("no room for it"));
+    let told = log
+        .iter()
+        .filter(|line| line.message.contains("no room for it"));
     assert_eq!(told.count(), 1);
     let kept = &w.store.prepared().await.unwrap()[0];
     assert_eq!((kept.clones.linked, kept.clones.unconfirmed), (0, 0));
@@ -381,7 +380,8 @@ async fn a_making_that_comes_to_nothing_leaves_nothing_and_is_not_tried_at_once(
     for name in ["web-a", "web-b"] {
         deployed(&w, name).await;
     }
-    w.pve.refuse(Method::Post, "/template", "no templates here", 1);
+    w.pve
+        .refuse(Method::Post, "/template", "no templates here", 1);
     let is_over = |all: &[Kept]| {
         let changes = w.pve.changes();
         all.is_empty() && changes.iter().any(|call| call.ends_with("/template"))

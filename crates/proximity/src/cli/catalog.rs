@@ -43,9 +43,11 @@ For editors: proximity catalog schema > entry.schema.json")]
     /// What an entry's file is made of, for editors (JSON Schema)
     Schema,
     /// Make entries of the JSON files of Proximity's ancestor, without a server, and tell what of them is not carried
-    #[command(after_help = "Nothing is written without --to, and no file that is there is replaced.\n\
+    #[command(
+        after_help = "Nothing is written without --to, and no file that is there is replaced.\n\
 What is written has been checked as `lint` does, and was not seen to work by anybody.\n\
-Exit code 0: each file was judged. 3: a path could not be read, or an entry not be written.")]
+Exit code 0: each file was judged. 3: a path could not be read, or an entry not be written."
+    )]
     Import {
         /// A JSON file, or a folder with JSON files, also in folders inside it
         #[arg(value_name = "PATH")]

@@ -10,8 +10,8 @@ use proximity_api::error::ExitCode;
 use proximity_engine::catalog::{EntryProblem, lint_entries, schema};
 use serde::Serialize;
 
-use super::{catalog_import, catalog_sources};
 use super::validate::counted;
+use super::{catalog_import, catalog_sources};
 use crate::cli::{CatalogArgs, CatalogCommand};
 use crate::context::Context;
 use crate::failed::Failed;
@@ -186,10 +186,8 @@ fn entry(entry: &CatalogEntry) -> String {
 /// Nothing where all that it fetches is held against something.
 fn unpinned(entry: &CatalogEntry) -> String {
     match entry.unpinned {
-        true => {
-            "what it fetches is held against no SHA-256; deployed only with --allow-unpinned"
-                .to_owned()
-        }
+        true => "what it fetches is held against no SHA-256; deployed only with --allow-unpinned"
+            .to_owned(),
         false => String::new(),
     }
 }

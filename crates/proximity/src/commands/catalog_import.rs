@@ -136,7 +136,9 @@ fn write(to: &Path, imported: &Imported) -> Result<Option<PathBuf>, String> {
     let folder = to.join(id);
     let file = folder.join("app.yaml");
     let why = |error: std::io::Error| match error.kind() {
-        ErrorKind::AlreadyExists => format!("{}: it is there, and is left as it is", file.display()),
+        ErrorKind::AlreadyExists => {
+            format!("{}: it is there, and is left as it is", file.display())
+        }
         _ => format!("{}: {error}", file.display()),
     };
     DirBuilder::new()
@@ -219,7 +221,8 @@ mod tests {
 
     #[test]
     fn people_read_what_became_of_each_file_and_how_many_there_are() {
-        let refused = r#"{"id": "odd", "docker_compose": {"services": {"a\u001b[2J": {"image": "x/y"}}}}"#;
+        let refused =
+            r#"{"id": "odd", "docker_compose": {"services": {"a\u001b[2J": {"image": "x/y"}}}}"#;
         let texts = [("a.json", ADMINER), ("b.json", refused)];
         let texts = texts.map(|(file, text)| (file.to_owned(), text.to_owned()));
         let files = import(&texts).into_iter().map(|imported| Outcome {

@@ -84,9 +84,10 @@ use proximity_api::apps::ActionName;
 use proximity_api::stacks::StackAction;
 
 use crate::cli::{
-    AccountsCommand, AppliesCommand, ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand,
-    NotifyCommand, OperationsCommand, PortsCommand, RejectionsCommand, SecretsCommand,
-    SessionsCommand, SnapshotsCommand, SourcesCommand, StackCommand, TemplatesCommand,
+    AccountsCommand, AppliesCommand, ArchiveCommand, AuditCommand, Command, ConfigCommand,
+    HostsCommand, NotifyCommand, OperationsCommand, PortsCommand, RejectionsCommand,
+    SecretsCommand, SessionsCommand, SnapshotsCommand, SourcesCommand, StackCommand,
+    TemplatesCommand,
 };
 use crate::context::Context;
 use crate::failed::Failed;

@@ -134,7 +134,9 @@ async fn one_has_ended(client: &Client, run: &StackRun) -> Result<(), Failed> {
 /// What is to be said of an app, by what was done with it.
 fn lines(app: &StackAppRun) -> Vec<String> {
     let parts = [("stop", &app.stop), ("start", &app.start)];
-    let lines = parts.iter().filter_map(|(what, part)| line(app, what, part));
+    let lines = parts
+        .iter()
+        .filter_map(|(what, part)| line(app, what, part));
     lines.collect()
 }
 

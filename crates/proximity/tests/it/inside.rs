@@ -62,7 +62,10 @@ fn a_stack_is_stopped_and_started_and_says_how_far_it_is() {
     assert_eq!(code, 0, "{complaint}\n{said}");
     assert_eq!(lab.done("stack list"), "shop: shop-db, shop-web\n");
     let shown = lab.done("stack show shop");
-    assert!(shown.contains("shop-web  running  needs shop-db"), "{shown}");
+    assert!(
+        shown.contains("shop-web  running  needs shop-db"),
+        "{shown}"
+    );
     let (code, said, complaint) = lab.asked("stack stop shop");
     assert_eq!(code, 0, "{complaint}");
     assert_eq!(said, "shop: stop done\n");

@@ -168,7 +168,9 @@ mod tests {
         assert_eq!(call.name(), "PUT /nodes/pve1/lxc/103/config");
         let request = call.into_read();
         let params = request.params.iter();
-        let params: Vec<String> = params.map(|(key, value)| format!("{key}={value}")).collect();
+        let params: Vec<String> = params
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
         let net0 = "net0=name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=192.0.2.10/24";
         assert_eq!(
             params,

@@ -5,7 +5,9 @@ use proximity_api::stacks::{
     StackRun, StackRunState,
 };
 use proximity_domain::stack::{Part, RunState, StackAct};
-use proximity_engine::commands::{self, MemberRun, PartOfRun, StackMember, StackRequest, StackView};
+use proximity_engine::commands::{
+    self, MemberRun, PartOfRun, StackMember, StackRequest, StackView,
+};
 
 use super::problem;
 
@@ -20,9 +22,7 @@ fn app(member: StackMember) -> StackApp {
     StackApp {
         hostname: member.name.into(),
         app_id: member.app.as_ref().map(|app| app.id.to_string()),
-        status: member
-            .app
-            .map(|app| app.status.label().label().to_owned()),
+        status: member.app.map(|app| app.status.label().label().to_owned()),
         depends_on: member.depends_on.into_iter().map(String::from).collect(),
     }
 }

@@ -11,9 +11,7 @@ use proximity_api::error::ErrorEnvelope;
 use proximity_api::inside::ExecEvent;
 use serde_json::Value;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{
-    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme,
-};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::{cookies, router};
 

@@ -52,7 +52,10 @@ pub(crate) async fn sign_in(
         return Ok(too_many(wait_ms));
     }
     let Some(account) = by_password(&state, &body.account, password).await? else {
-        tracing::warn!(address = peer.0.map(tracing::field::display), "a sign-in was refused");
+        tracing::warn!(
+            address = peer.0.map(tracing::field::display),
+            "a sign-in was refused"
+        );
         return Err(refused());
     };
     state.sign_ins().succeeded(&body.account);

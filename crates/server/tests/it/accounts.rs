@@ -124,7 +124,13 @@ async fn the_cookie_is_for_this_server_alone_and_new_each_time() {
     let first = sign_in(&world, "ann", PASSWORD).await;
     let cookie = first.headers["set-cookie"].to_str().unwrap().to_owned();
     let parts: BTreeSet<&str> = cookie.split("; ").skip(1).collect();
-    let wanted = ["HttpOnly", "Max-Age=604800", "Path=/", "SameSite=Strict", "Secure"];
+    let wanted = [
+        "HttpOnly",
+        "Max-Age=604800",
+        "Path=/",
+        "SameSite=Strict",
+        "Secure",
+    ];
     assert_eq!(parts, BTreeSet::from(wanted));
     let (name, secret) = cookie.split(';').next().unwrap().split_once('=').unwrap();
     assert_eq!(name, "__Host-proximity");
@@ -198,14 +204,23 @@ async fn a_change_by_a_cookie_is_asked_for_by_a_page_of_this_server() {
         &[host, cookie, ("x-csrf-token", csrf)],
         &[host, cookie, origin, ("x-csrf-token", "")],
         &[host, cookie, origin, ("x-csrf-token", other.csrf.as_str())],
-        &[host, cookie, ("origin", "https://evil.lan"), ("x-csrf-token", csrf)],
+        &[
+            host,
+            cookie,
+            ("origin", "https://evil.lan"),
+            ("x-csrf-token", csrf),
+        ],
         &[host, cookie, ("origin", "null"), ("x-csrf-token", csrf)],
         &[cookie, origin, ("x-csrf-token", csrf)],
     ];
     for (method, path, body) in changes {
         for headers in wrong {
             let refused = world.send_with(method, path, body, headers).await;
-            assert_eq!(told(&refused), (403, "csrf_refused"), "{method} {path} {headers:?}");
+            assert_eq!(
+                told(&refused),
+                (403, "csrf_refused"),
+                "{method} {path} {headers:?}"
+            );
         }
     }
     let accounts = world.send("GET", "/api/accounts", "").await;
@@ -219,7 +234,9 @@ async fn a_change_by_a_cookie_is_asked_for_by_a_page_of_this_server() {
     assert_eq!(accounts.body["accounts"][1]["role"], "admin");
     // Looking needs the cookie alone; what is right is done; and a token of the API needs nothing of it.
     let by_cookie = [host, cookie];
-    let look = world.send_with("GET", "/api/accounts", "", &by_cookie).await;
+    let look = world
+        .send_with("GET", "/api/accounts", "", &by_cookie)
+        .await;
     assert_eq!(look.status, 200, "{}", look.body);
     let plain = [
         host,
@@ -283,7 +300,9 @@ async fn whoever_guesses_has_to_wait_and_nothing_is_hashed_for_them() {
     let wrong = json!({ "current": "a wrong one", "password": "a new long one" }).to_string();
     let mut statuses = Vec::new();
     for _ in 0..6 {
-        let tried = ann.ask(&world, "PUT", "/api/session/password", &wrong).await;
+        let tried = ann
+            .ask(&world, "PUT", "/api/session/password", &wrong)
+            .await;
         statuses.push(tried.status.as_u16());
     }
     assert_eq!(statuses, [401, 401, 401, 401, 401, 429]);
@@ -323,7 +342,10 @@ async fn sessions_end_by_time_by_people_and_with_their_account() {
     let list = bob.ask(&world, "GET", "/api/sessions", "").await;
     let own = list.body["sessions"].as_array().unwrap();
     assert_eq!(own.len(), 1, "{}", list.body);
-    assert_eq!((&own[0]["account"], &own[0]["current"]), (&json!("bob"), &json!(true)));
+    assert_eq!(
+        (&own[0]["account"], &own[0]["current"]),
+        (&json!("bob"), &json!(true))
+    );
     let all = ann.ask(&world, "GET", "/api/sessions", "").await;
     let all = all.body["sessions"].as_array().unwrap().clone();
     assert_eq!(all.len(), 2);
@@ -341,12 +363,21 @@ async fn sessions_end_by_time_by_people_and_with_their_account() {
     let app = r#"{"catalog_id":"nginx","hostname":"web"}"#;
     let refused = bob.ask(&world, "POST", "/api/apps/", app).await;
     assert_eq!(told(&refused), (403, "forbidden"), "at once");
-    assert_eq!(ann.ask(&world, "DELETE", "/api/accounts/bob", "").await.status, 204);
+    assert_eq!(
+        ann.ask(&world, "DELETE", "/api/accounts/bob", "")
+            .await
+            .status,
+        204
+    );
     assert!(!is_in(&bob).await);
     let out = ann.ask(&world, "DELETE", "/api/session", "").await;
     let cleared: Vec<_> = out.headers.get_all("set-cookie").iter().collect();
     assert_eq!(cleared.len(), 2);
-    assert!(cleared.iter().all(|one| one.to_str().unwrap().contains("Max-Age=0")));
+    assert!(
+        cleared
+            .iter()
+            .all(|one| one.to_str().unwrap().contains("Max-Age=0"))
+    );
     assert!(!is_in(&ann).await);
 }
 
@@ -371,7 +402,10 @@ async fn a_link_sets_a_password_once_and_in_time() {
     let ann = Browser::of(&sign_in(&world, "ann", PASSWORD).await);
     let link = world.send("POST", "/api/accounts/ann/link", "").await;
     let token = link.body["token"].as_str().unwrap();
-    assert_eq!(set_up(&world, token, "another long password").await.status, 200);
+    assert_eq!(
+        set_up(&world, token, "another long password").await.status,
+        200
+    );
     let who = ann.ask(&world, "GET", "/api/session", "").await;
     assert_eq!(told(&who), (401, "unauthorized"), "all sessions end");
 
@@ -384,7 +418,12 @@ async fn a_link_sets_a_password_once_and_in_time() {
     }
     let audit = world.store.audit(1_000, 0).await.unwrap();
     let text = format!("{audit:?}");
-    for act in ["account.add", "account.link", "account.set_up", "session.begin"] {
+    for act in [
+        "account.add",
+        "account.link",
+        "account.set_up",
+        "session.begin",
+    ] {
         assert!(text.contains(act), "{act}");
     }
     let cookie = ann.cookie.split_once('=').unwrap().1;
@@ -406,7 +445,10 @@ async fn the_first_link_is_there_until_somebody_can_sign_in() {
     let second = world.engine.first_link(&actor).await.unwrap().unwrap();
     let secret = |link: &GivenLink| link.secret.expose_secret().to_owned();
     let (first, second) = (secret(&first), secret(&second));
-    assert_eq!(told(&set_up(&world, &first, PASSWORD).await), (404, "link_not_good"));
+    assert_eq!(
+        told(&set_up(&world, &first, PASSWORD).await),
+        (404, "link_not_good")
+    );
     assert_eq!(set_up(&world, &second, PASSWORD).await.status, 200);
     assert!(world.engine.first_link(&actor).await.unwrap().is_none());
 }

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use crate::support::{World, world};
 
-const PROTECTED: [(&str, &str); 52] = [
+const PROTECTED: [(&str, &str); 54] = [
     ("GET", "/api/apps/"),
     ("POST", "/api/apps/"),
     ("GET", "/api/apps/web"),

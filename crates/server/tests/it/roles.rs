@@ -225,7 +225,12 @@ impl Somebody {
         let body = body_for(method, as_known.split('?').next().unwrap());
         let nobody = self.live.send_as(None, method, &path, &body).await;
         let is_unknown = nobody.code() == "unauthorized";
-        assert_eq!(is_unknown, asks != Nothing, "{method} {path}: {}", nobody.body);
+        assert_eq!(
+            is_unknown,
+            asks != Nothing,
+            "{method} {path}: {}",
+            nobody.body
+        );
         for role in [Role::Viewer, Role::Operator, Role::Admin] {
             let answer = self.ask(role, method, &path, &body).await;
             let is_own = at == 1 && role == Role::Operator;
@@ -259,7 +264,11 @@ fn filled(template: &str, app: &str, deploy: &str) -> String {
 #[tokio::test]
 async fn every_route_asks_each_role_for_what_the_table_says() {
     let somebody = Somebody::new().await;
-    let document: Value = somebody.live.send("GET", "/api/openapi.json", "").await.body;
+    let document: Value = somebody
+        .live
+        .send("GET", "/api/openapi.json", "")
+        .await
+        .body;
     let mut routes = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -278,7 +287,9 @@ async fn every_route_asks_each_role_for_what_the_table_says() {
             Nothing | ToBeKnown | Session | Right(_) => 0..1,
         };
         for at in apps {
-            somebody.assert_route(*asks, (method.as_str(), path), at).await;
+            somebody
+                .assert_route(*asks, (method.as_str(), path), at)
+                .await;
         }
     }
 }
@@ -295,7 +306,10 @@ async fn who_signed_in_confirms_a_removal() {
     assert_eq!(told, (422, "confirmation_needed"), "{}", refused.body);
     let removed = somebody.ask(Role::Operator, "POST", at, said).await;
     assert_eq!(removed.status, 202, "{}", removed.body);
-    let by_token = somebody.live.send("POST", "/api/apps/web/action", unsaid).await;
+    let by_token = somebody
+        .live
+        .send("POST", "/api/apps/web/action", unsaid)
+        .await;
     assert_eq!(by_token.status, 202, "{}", by_token.body);
 }
 
@@ -309,7 +323,11 @@ async fn what_is_of_a_session_is_refused_to_tokens() {
     ] {
         let body = body_for(method, path);
         let refused = live.send(method, path, &body).await;
-        assert_eq!((refused.status.as_u16(), refused.code()), (403, "forbidden"), "{id}");
+        assert_eq!(
+            (refused.status.as_u16(), refused.code()),
+            (403, "forbidden"),
+            "{id}"
+        );
     }
     for path in ["/api/sessions", "/api/accounts"] {
         for (token, status) in [("reader", 403), ("keeper", 403), ("all", 200)] {

@@ -27,9 +27,8 @@ impl State {
         if !self.hosts.contains_key(&spot.host) {
             return Err(no_host(spot.host));
         }
-        let is_twin = |one: &Prepared| {
-            one.id == prepared.id || one.identity.mark == prepared.identity.mark
-        };
+        let is_twin =
+            |one: &Prepared| one.id == prepared.id || one.identity.mark == prepared.identity.mark;
         if self.templates.values().any(|one| is_twin(&one.prepared)) {
             return Err(same_template(prepared.id));
         }
@@ -173,7 +172,10 @@ impl State {
     /// What hangs on a template.
     pub(crate) fn clones_of(&self, template: PreparedId) -> Clones {
         let mut clones = Clones::default();
-        let of_it = self.clones.iter().filter(|(_, one)| one.template == template);
+        let of_it = self
+            .clones
+            .iter()
+            .filter(|(_, one)| one.template == template);
         for (guest, one) in of_it {
             let known = self.guests.get(guest).filter(|g| g.gone_at.is_none());
             match known.map(|g| g.guest.rootfs_volid().is_some()) {

@@ -90,7 +90,8 @@ async fn a_template_stays_as_long_as_a_clone_shares_with_it() {
     );
     let seen = hands.observed(103).await;
     let digest = seen.digest.parse().unwrap();
-    let shaped = client.shape_clone(at, vmid(103), &shape(), &digest);
+    let shape = shape();
+    let shaped = client.shape_clone(at, vmid(103), &shape, &digest);
     shaped.await.unwrap();
     assert_eq!(destroyed(&hands, 103).await, TaskOutcome::Ok);
     assert_eq!(destroyed(&hands, 101).await, TaskOutcome::Ok);

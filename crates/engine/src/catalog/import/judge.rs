@@ -30,8 +30,7 @@ pub(super) fn carrier(app: &App, notes: &mut Vec<ImportNote>) -> Option<&'static
     let (name, service) = main_of(app)?;
     let at = format!("docker_compose.services.{}.image", short(name));
     if let Some(id) = shipped_as(&service.image) {
-        let message =
-            format!("the program installs it by itself: proximity deploy {id} HOSTNAME");
+        let message = format!("the program installs it by itself: proximity deploy {id} HOSTNAME");
         notes.push(note(ImportCode::Shipped, &at, message));
         return None;
     }
@@ -52,9 +51,10 @@ pub(super) fn carrier(app: &App, notes: &mut Vec<ImportNote>) -> Option<&'static
 /// The container that the app is about: that of its name, else the first one.
 fn main_of(app: &App) -> Option<(&String, &Container)> {
     let id = app.id.as_str();
-    let named = app.containers.iter().find(|(name, service)| {
-        name.as_str() == id || software_of(&service.image) == id
-    });
+    let named = app
+        .containers
+        .iter()
+        .find(|(name, service)| name.as_str() == id || software_of(&service.image) == id);
     named.or_else(|| app.containers.iter().next())
 }
 
@@ -109,7 +109,10 @@ fn is_loose(image: &str) -> bool {
     }
     let last = image.rsplit('/').next().unwrap_or(image);
     last.split_once(':').is_none_or(|(_, tag)| {
-        matches!(tag, "latest" | "stable" | "main" | "master" | "edge" | "nightly")
+        matches!(
+            tag,
+            "latest" | "stable" | "main" | "master" | "edge" | "nightly"
+        )
     })
 }
 

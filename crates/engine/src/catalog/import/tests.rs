@@ -117,11 +117,19 @@ fn so_many_are_imported_and_so_many_refused_each_with_its_reasons() {
     for one in &all {
         *counted.entry(one.fate.label()).or_default() += 1;
         for note in &one.notes {
-            println!("{}: {}: {} [{}]", one.file, note.at, note.message, note.code);
+            println!(
+                "{}: {}: {} [{}]",
+                one.file, note.at, note.message, note.code
+            );
         }
     }
     println!("{counted:?}");
-    let expected = [("imported", 4), ("in_part", 8), ("refused", 13), ("there", 5)];
+    let expected = [
+        ("imported", 4),
+        ("in_part", 8),
+        ("refused", 13),
+        ("there", 5),
+    ];
     assert_eq!(counted, BTreeMap::from(expected));
 }
 
@@ -194,7 +202,14 @@ fn what_is_hostile_is_read_within_bounds() {
     let many = format!("{{\"id\": \"many\", {}}}", many.join(", "));
     let large = format!("{{\"id\": \"{}\"}}", "a".repeat(300_000));
     let escape = r#"{"id": "a\u001b[2J", "name": "x\u0000y", "docker_compose": {"services": {"a\u001b": 7}}}"#;
-    let files = [deep, many, large, escape.to_owned(), "[]".to_owned(), String::new()];
+    let files = [
+        deep,
+        many,
+        large,
+        escape.to_owned(),
+        "[]".to_owned(),
+        String::new(),
+    ];
     let files: Vec<(String, String)> = files
         .into_iter()
         .enumerate()

@@ -152,13 +152,7 @@ fn memory(app: &App, carrier: &Carrier) -> (u64, u64) {
 }
 
 /// One line of at most so many characters; `instead` where nothing is left.
-fn line(
-    text: &str,
-    most: usize,
-    at: &str,
-    instead: &str,
-    notes: &mut Vec<ImportNote>,
-) -> String {
+fn line(text: &str, most: usize, at: &str, instead: &str, notes: &mut Vec<ImportNote>) -> String {
     let plain: String = text.replace(char::is_control, " ");
     let short: String = plain.trim().chars().take(most).collect();
     let short = short.trim_end();

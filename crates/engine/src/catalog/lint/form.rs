@@ -257,7 +257,9 @@ fn expression(pattern: &'static str) -> Option<Regex> {
         LazyLock::new(Mutex::default);
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     let expression = made.entry(pattern);
-    expression.or_insert_with(|| Regex::new(pattern).ok()).clone()
+    expression
+        .or_insert_with(|| Regex::new(pattern).ok())
+        .clone()
 }
 
 fn word(node: &Node, words: &'static [&'static str], path: &str, found: &mut Vec<Found>) {

@@ -133,7 +133,9 @@ async fn source(cx: &Cx, base: &Base) -> StepResult<Option<Source>> {
     if !is_ready || kept.prepared.owns(&seen, config.template) != Ownership::Owned {
         return Ok(None);
     }
-    let links = read.has_feature(&cx.app.node, vmid, Feature::Clone, None).await;
+    let links = read
+        .has_feature(&cx.app.node, vmid, Feature::Clone, None)
+        .await;
     let ask = Ask {
         links: links.unwrap_or(false),
         ..ask

@@ -174,13 +174,15 @@ async fn pull(
     );
     cx.say(LogLevel::Info, text).await?;
     let outcome = cx.pull_image(&guest.place, &wanted.reference, &image.stem);
-    let outcome = outcome.await.map_err(|error| match looked_for_again(error) {
-        // Somebody else brought it in the meantime: the next try looks at what that is.
-        StepError::Failed(failure) if failure.message.contains(IS_THERE) => {
-            StepError::Transient(failure)
-        }
-        other => other,
-    })?;
+    let outcome = outcome
+        .await
+        .map_err(|error| match looked_for_again(error) {
+            // Somebody else brought it in the meantime: the next try looks at what that is.
+            StepError::Failed(failure) if failure.message.contains(IS_THERE) => {
+                StepError::Transient(failure)
+            }
+            other => other,
+        })?;
     if let Some(failure) = Cx::task_failed(PULLING, &outcome) {
         return Err(not_pulled(&failure.message));
     }

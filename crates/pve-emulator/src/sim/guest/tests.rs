@@ -53,7 +53,10 @@ fn of_image(command: &str) -> Room {
 fn a_guest_of_an_image_runs_one_program_and_ends_with_it() {
     let serving = of_image("/bin/busybox httpd -f -p 9090 -h /etc");
     let at = SocketAddr::from((ADDRESS, 9090));
-    assert_eq!(serving.guest.reachable().into_iter().collect::<Vec<_>>(), [at]);
+    assert_eq!(
+        serving.guest.reachable().into_iter().collect::<Vec<_>>(),
+        [at]
+    );
     assert_eq!(serving.guest.processes.len(), 1, "and nothing of systemd");
     assert!(serving.guest.running);
     for command in ["/bin/true", "/bin/no-such-program", ""] {

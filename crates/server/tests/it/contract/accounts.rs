@@ -62,7 +62,9 @@ pub(super) async fn signed_in(live: &Live) {
     let sign_in = json!({ "account": "ann", "password": "another long one" }).to_string();
     let again = live.send_as(None, "POST", "/api/session", &sign_in).await;
     let id = again.body["session_id"].as_str().unwrap();
-    let ended = live.send("DELETE", &format!("/api/sessions/{id}"), "").await;
+    let ended = live
+        .send("DELETE", &format!("/api/sessions/{id}"), "")
+        .await;
     assert_eq!(ended.status, 204, "{}", ended.body);
     let removed = live.send("DELETE", "/api/accounts/ann", "").await;
     assert_eq!(removed.status, 204, "{}", removed.body);

@@ -47,7 +47,10 @@ pub(super) async fn entered(live: &Live) {
     assert_eq!(ran.status, 200);
     let hello = json!({ "kind": "stdout", "data": "aGVsbG8K" });
     let done = json!({ "kind": "ended", "exit_code": 0, "truncated": false });
-    assert_eq!(told(live, &["echo", "hello"], None).await, [hello.clone(), done.clone()]);
+    assert_eq!(
+        told(live, &["echo", "hello"], None).await,
+        [hello.clone(), done.clone()]
+    );
     assert_eq!(told(live, &["cat"], Some("aGVsbG8K")).await, [hello, done]);
     let failed = json!({ "kind": "ended", "exit_code": 1, "truncated": false });
     assert_eq!(told(live, &["false"], None).await, [failed]);
@@ -65,11 +68,19 @@ pub(super) async fn entered(live: &Live) {
         assert_eq!(said, (422, "invalid_value"), "{body}: {}", refused.body);
     }
     let operator = Some("operator");
-    let may = live.send_as(operator, "POST", RUN, r#"{"command":"logs"}"#).await;
+    let may = live
+        .send_as(operator, "POST", RUN, r#"{"command":"logs"}"#)
+        .await;
     assert_eq!(may.status, 200, "{}", may.body);
-    let may_not = live.send_as(operator, "POST", EXEC, r#"{"argv":["true"]}"#).await;
+    let may_not = live
+        .send_as(operator, "POST", EXEC, r#"{"argv":["true"]}"#)
+        .await;
     assert_eq!(may_not.status, 403);
-    assert!(may_not.body["error"]["message"].to_string().contains("`exec`"));
+    assert!(
+        may_not.body["error"]["message"]
+            .to_string()
+            .contains("`exec`")
+    );
 }
 
 /// All operations about stacks once; `web` is of one, and runs afterwards.
@@ -81,7 +92,9 @@ pub(super) async fn stacked(live: &Live) {
     assert_eq!(list.body["stacks"], json!([shown.body]));
     assert_eq!(shown.body["apps"][0]["hostname"], "web");
     assert_eq!(shown.body["apps"][0]["status"], "running");
-    let hidden = live.send_as(Some("stranger"), "GET", "/api/stacks", "").await;
+    let hidden = live
+        .send_as(Some("stranger"), "GET", "/api/stacks", "")
+        .await;
     assert_eq!(hidden.body, json!({ "stacks": [] }));
     for (action, part, status) in [("stop", "stop", "stopped"), ("start", "start", "running")] {
         let body = json!({ "action": action });
@@ -98,8 +111,18 @@ pub(super) async fn stacked(live: &Live) {
         assert_eq!(app.body["status"], status);
     }
     for (path, body, status, code) in [
-        ("/api/stacks/none/action", json!({ "action": "stop" }), 404, "not_found"),
-        (STACK, json!({ "action": "stop", "run": "x" }), 422, "invalid_value"),
+        (
+            "/api/stacks/none/action",
+            json!({ "action": "stop" }),
+            404,
+            "not_found",
+        ),
+        (
+            STACK,
+            json!({ "action": "stop", "run": "x" }),
+            422,
+            "invalid_value",
+        ),
     ] {
         let refused = live.send("POST", path, &body.to_string()).await;
         let said = (refused.status.as_u16(), refused.code());

@@ -67,5 +67,8 @@ pub(super) async fn dropped(live: &Live) {
     assert_eq!((kept.status.as_u16(), kept.code()), (422, "invalid_value"));
     let unknown = format!("/api/templates/{}", Uuid::from_u128(78));
     let unknown = live.send("DELETE", &unknown, "").await;
-    assert_eq!((unknown.status.as_u16(), unknown.code()), (404, "not_found"));
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.code()),
+        (404, "not_found")
+    );
 }

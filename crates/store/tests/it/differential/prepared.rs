@@ -50,7 +50,9 @@ impl Play {
                 let one = one?.prepared;
                 // Mostly what comes next.
                 let from = if n < 220 { one.stage } else { stage(n) };
-                let next = Stage::ALL.into_iter().find(|next| one.stage.may_become(*next));
+                let next = Stage::ALL
+                    .into_iter()
+                    .find(|next| one.stage.may_become(*next));
                 let to = next.filter(|_| n < 200).unwrap_or(stage(n / 5));
                 let done = both!(self.pair, store => store.advance_prepared(one.id, from, to, at));
                 !done.unwrap_or(false)
@@ -91,9 +93,8 @@ impl Play {
         let sent = Sent { call, at };
         match what % 4 {
             0 => both!(self.pair, store => store.settle_template_call(id)).is_err(),
-            1 => {
-                both!(self.pair, store => store.note_template_act(told.clone(), &actor, at)).is_err()
-            }
+            1 => both!(self.pair, store => store.note_template_act(told.clone(), &actor, at))
+                .is_err(),
             _ => both!(
                 self.pair,
                 store => store.note_template_call(id, sent, told.clone(), &actor)

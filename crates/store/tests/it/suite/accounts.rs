@@ -232,7 +232,11 @@ pub async fn sessions_have_room_and_go_when_they_are_over(make: &impl Make) {
     let store = world.store.clone();
     let of_ann = store.sessions(Some(&ann.name)).await.unwrap();
     assert_eq!(of_ann.len(), MOST_SESSIONS);
-    assert_eq!(store.signed_in(&[101; 32]).await.unwrap(), None, "the oldest");
+    assert_eq!(
+        store.signed_in(&[101; 32]).await.unwrap(),
+        None,
+        "the oldest"
+    );
     assert!(store.signed_in(&[102; 32]).await.unwrap().is_some());
 
     // Whoever begins one takes along what is over, whosever it was; what is in use stays, until its time is over.

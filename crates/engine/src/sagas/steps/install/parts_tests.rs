@@ -299,7 +299,9 @@ fn download(path: &Path, sha256: Option<&str>, unpack: Option<Unpack>) -> Step {
         path: path.to_str().unwrap().to_owned().try_into().unwrap(),
         unpack,
         strip: u8::from(unpack.is_some()),
-        mode: unpack.is_none().then(|| "0755".to_owned().try_into().unwrap()),
+        mode: unpack
+            .is_none()
+            .then(|| "0755".to_owned().try_into().unwrap()),
     }))
 }
 

@@ -132,7 +132,9 @@ fn is_placed(problem: &EntryProblem, text: &str) -> bool {
     let (Some(line), Some(column)) = (problem.line, problem.column) else {
         return false;
     };
-    let at = usize::try_from(line).ok().and_then(|line| line.checked_sub(1));
+    let at = usize::try_from(line)
+        .ok()
+        .and_then(|line| line.checked_sub(1));
     // What ends too early is told behind the last line.
     let mut lines = text.lines().chain(std::iter::once(""));
     let width = at.and_then(|at| lines.nth(at)).map(|on| on.chars().count());
