@@ -55,7 +55,6 @@ const WITHOUT_TEST: &[&str] = &[
     "public_port_dead",
     "route_still_there",
     "port_taken",
-    "no_ports",
     "illegal_transition",
     "no_randomness",
 ];

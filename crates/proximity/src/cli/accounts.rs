@@ -2,6 +2,19 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
+/// What is about people.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PeopleCommand {
+    /// Print a link by which the first admin sets a password, or another account does; it is good once, for a day
+    SetupLink(SetupLinkArgs),
+    /// Who may sign in, and with which role
+    #[command(subcommand)]
+    Accounts(AccountsCommand),
+    /// Who is signed in
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+}
+
 /// `proximity accounts …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountsCommand {

@@ -30,8 +30,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use accounts::{
-    AccountName, AccountRole, AccountsAdd, AccountsCommand, SessionName, SessionsCommand,
-    SetupLinkArgs,
+    AccountName, AccountRole, AccountsAdd, AccountsCommand, PeopleCommand, SessionName,
+    SessionsCommand, SetupLinkArgs,
 };
 pub(crate) use adoption::{
     AdoptArgs, ContainerName, DiscoverArgs, ExposeArgs, ForgetArgs, RestoreKeysArgs,
@@ -242,14 +242,8 @@ pub(crate) enum Command {
     /// Values that documents name, and that nobody reads back
     #[command(subcommand)]
     Secrets(SecretsCommand),
-    /// Print a link by which the first admin sets a password, or another account does; it is good once, for a day
-    SetupLink(SetupLinkArgs),
-    /// Who may sign in, and with which role
-    #[command(subcommand)]
-    Accounts(AccountsCommand),
-    /// Who is signed in
-    #[command(subcommand)]
-    Sessions(SessionsCommand),
+    #[command(flatten)]
+    People(PeopleCommand),
     /// Git repositories with documents, which are looked at again and again, and applied by policy
     #[command(subcommand)]
     Sources(SourcesCommand),

@@ -85,7 +85,7 @@ use proximity_api::stacks::StackAction;
 
 use crate::cli::{
     AccountsCommand, AppliesCommand, ArchiveCommand, AuditCommand, Command, ConfigCommand,
-    HostsCommand, NotifyCommand, OperationsCommand, PortsCommand, RejectionsCommand,
+    HostsCommand, NotifyCommand, OperationsCommand, PeopleCommand, PortsCommand, RejectionsCommand,
     SecretsCommand, SessionsCommand, SnapshotsCommand, SourcesCommand, StackCommand,
     TemplatesCommand,
 };
@@ -139,8 +139,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Reidentify(args) => reidentify::run(context, args).await,
         Command::Reconcile(args) => reconcile::run(context, args).await,
         Command::Janitor(args) => reconcile::janitor(context, args).await,
-        Command::Archive(ArchiveCommand::List(args)) => archive::list(context, args).await,
-        Command::Archive(ArchiveCommand::Show(args)) => archive::show(context, args).await,
+        Command::Archive(command) => archive(context, command).await,
         Command::History(args) => resources::history(context, args).await,
         Command::Snapshots(command) => snapshots(context, command).await,
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(context, args).await,
@@ -154,12 +153,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Rejections(command) => rejections(context, command).await,
         Command::Applies(command) => applies(context, command).await,
         Command::Secrets(command) => secrets(context, command).await,
-        Command::SetupLink(args) => accounts::setup_link(context, args).await,
-        Command::Accounts(command) => accounts(context, command).await,
-        Command::Sessions(command) => sessions(context, command).await,
+        Command::People(command) => people(context, command).await,
         Command::Sources(command) => sources(context, command).await,
-        Command::Templates(TemplatesCommand::List) => templates::list(context).await,
-        Command::Templates(TemplatesCommand::Drop(args)) => templates::drop(context, args).await,
+        Command::Templates(command) => templates(context, command).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Health => health::run(context).await,
         Command::Config(ConfigCommand::Show) => config::show(context),
@@ -169,6 +165,28 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Reference(page) => reference::print(context, &page),
         #[cfg(feature = "crash-points")]
         Command::CrashPoints(args) => crash_points::run(context, args).await,
+    }
+}
+
+async fn people(context: &Context, command: PeopleCommand) -> Result<(), Failed> {
+    match command {
+        PeopleCommand::SetupLink(args) => accounts::setup_link(context, args).await,
+        PeopleCommand::Accounts(command) => accounts(context, command).await,
+        PeopleCommand::Sessions(command) => sessions(context, command).await,
+    }
+}
+
+async fn archive(context: &Context, command: ArchiveCommand) -> Result<(), Failed> {
+    match command {
+        ArchiveCommand::List(args) => archive::list(context, args).await,
+        ArchiveCommand::Show(args) => archive::show(context, args).await,
+    }
+}
+
+async fn templates(context: &Context, command: TemplatesCommand) -> Result<(), Failed> {
+    match command {
+        TemplatesCommand::List => templates::list(context).await,
+        TemplatesCommand::Drop(args) => templates::drop(context, args).await,
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) async fn run(
     Body(body): Body<RunCommand>,
 ) -> Result<Json<CommandOutput>, Refusal> {
     caller.require(Scope::Operate)?;
-    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let app = lookup::own_app(&state.reader(), &caller, Scope::Operate, &name).await?;
     let (id, asked) = (app.id.to_string(), body.command);
     let request = convert::safe_request(body);
     let (engine, actor) = (state.engine(), caller.actor());
@@ -72,7 +72,7 @@ pub(crate) async fn exec(
     Body(body): Body<ExecRequest>,
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Exec)?;
-    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let app = lookup::own_app(&state.reader(), &caller, Scope::Exec, &name).await?;
     let request = ExecApp {
         argv: body.argv,
         stdin: body.stdin.as_deref().map(input).transpose()?,

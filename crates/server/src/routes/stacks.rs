@@ -56,7 +56,7 @@ pub(crate) async fn act(
     Body(body): Body<StackActionRequest>,
 ) -> Result<Json<StackRun>, Refusal> {
     caller.require(Scope::Operate)?;
-    let request = convert::stack_request(body, caller.sees_only());
+    let request = convert::stack_request(body, caller.changes_only());
     let (engine, actor) = (state.engine(), caller.actor());
     let run = engine.act_on_stack(actor, &name, request).await?;
     Ok(Json(convert::stack_run(run)))

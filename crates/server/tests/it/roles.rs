@@ -27,12 +27,13 @@ enum Asks {
 }
 
 use Asks::{Nothing, OfApp, Right, Session, ToBeKnown};
-use Scope::{Accounts, Destroy, Hosts, Operate, Read};
+use Scope::{Accounts, Destroy, Exec, Hosts, Operate, Read};
 
 #[rustfmt::skip] // one line per route is what makes it a table
 const ROUTES: &[(&str, Asks)] = &[
     ("abandon_operation", OfApp(Operate)),
     ("act_on_app", OfApp(Operate)),
+    ("act_on_stack", Right(Operate)),
     ("add_account", Right(Accounts)),
     ("add_catalog_source", Right(Hosts)),
     ("add_host", Right(Hosts)),
@@ -49,7 +50,9 @@ const ROUTES: &[(&str, Asks)] = &[
     ("discover_containers", Right(Read)),
     ("docs", Nothing),
     ("doctor", Right(Read)),
+    ("drop_template", Right(Hosts)),
     ("end_session", ToBeKnown),
+    ("exec_in_app", OfApp(Exec)),
     ("export", Right(Read)),
     ("expose_app", OfApp(Operate)),
     ("forget_node", Right(Hosts)),
@@ -78,6 +81,8 @@ const ROUTES: &[(&str, Asks)] = &[
     ("list_secrets", Right(Hosts)),
     ("list_sessions", ToBeKnown),
     ("list_sources", Right(Hosts)),
+    ("list_stacks", Right(Read)),
+    ("list_templates", Right(Hosts)),
     ("make_plan", Right(Read)),
     ("nudge_source", Nothing),
     ("openapi", Nothing),
@@ -107,6 +112,7 @@ const ROUTES: &[(&str, Asks)] = &[
     ("retry_operation", OfApp(Operate)),
     ("rollback_all", Right(Operate)),
     ("rollback_app", OfApp(Operate)),
+    ("run_command", OfApp(Operate)),
     ("run_janitor", Right(Hosts)),
     ("set_host_ssh", Right(Hosts)),
     ("set_secret", Right(Hosts)),
@@ -126,6 +132,7 @@ const ROUTES: &[(&str, Asks)] = &[
     ("show_root_password", OfApp(Operate)),
     ("show_session", ToBeKnown),
     ("show_source", Right(Hosts)),
+    ("show_stack", Right(Read)),
     ("show_stats", Right(Read)),
     ("sign_in", Nothing),
     ("sign_out", Session),
@@ -252,7 +259,9 @@ fn filled(template: &str, app: &str, deploy: &str) -> String {
     // A source that is there would be read over the network.
     let path = path.replace("{source}", "none");
     let names = ["app", "plan", "apply", "resource", "secret", "name"];
-    let names = names.into_iter().chain(["account", "session", "id"]);
+    let names = names
+        .into_iter()
+        .chain(["account", "session", "stack", "template", "id"]);
     let path = names.fold(path, |path, name| path.replace(&format!("{{{name}}}"), "x"));
     match path.as_str() {
         "/api/resources/x/at" => format!("{path}?time=2026-01-01T00:00:00Z"),
