@@ -76,7 +76,9 @@ impl Prepared {
         else {
             return whole;
         };
-        if !(template && may_be_converted && self.is_its_base(recorded, shown)) {
+        let is_converted = template && may_be_converted && self.is_its_base(recorded, shown);
+        // What an earlier look recorded is no new name.
+        if recorded == shown || !is_converted {
             return whole;
         }
         let mut identity = self.identity.clone();

@@ -257,7 +257,7 @@ fn filled(template: &str, app: &str, deploy: &str) -> String {
     let path = path.replace("{host}", "lab").replace("{node}", "pve1");
     let path = path.replace("{entry}", "beacon");
     // A source that is there would be read over the network.
-    let path = path.replace("{source}", "none");
+    let path = path.replace("{source}", "x");
     let names = ["app", "plan", "apply", "resource", "secret", "name"];
     let names = names
         .into_iter()

@@ -37,13 +37,14 @@ const WORK: &[&str] = &[
     "proximity_snapshot",
 ];
 /// Calls that a look at the figures makes itself, and those of who follows the log.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "app_counts",
     "cleared_events",
     "events",
     "journal_counts",
     "live_operations",
     "newest_event",
+    "prepared",
     "token_by_hash",
 ];
 
