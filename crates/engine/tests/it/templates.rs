@@ -41,6 +41,10 @@ fn limits(on: bool) -> EngineLimits {
 
 /// A world whose storage shares what clones have in common, or copies it.
 async fn world(links: bool) -> TestWorld {
+    world_with(links, limits(true)).await
+}
+
+async fn world_with(links: bool, limits: EngineLimits) -> TestWorld {
     let pve = Pve::start_with(Access::Full, |seed| {
         if links {
             seed.storages[0].kind = "btrfs".to_owned();
@@ -48,7 +52,7 @@ async fn world(links: bool) -> TestWorld {
     });
     TestWorld::start_of(WorldParts {
         clusters: vec![pve],
-        limits: limits(true),
+        limits,
         pairs: 8,
         ..WorldParts::default()
     })
@@ -415,4 +419,31 @@ async fn a_destroy_that_failed_is_tried_again_when_a_person_says_so() {
     dropped(&w, id).await;
     tended(&w, "it stays", <[Kept]>::is_empty).await;
     assert_eq!(sent(&w, &delete), 2);
+}
+
+/// What somebody put in the place of a template after a deploy has chosen it is not cloned.
+#[tokio::test]
+async fn what_took_the_place_of_a_chosen_template_is_not_cloned() {
+    let w = world(true).await;
+    let (_, template) = prepared(&w).await;
+    // The deploy asks for tasks between its choice and its call.
+    let held = w.pve.hold(Method::Get, "/nodes/pve1/tasks");
+    let app = ask(&w, "web-c").await;
+    let operation = app.operation.unwrap();
+    w.until(async || {
+        let steps = w.store.steps(operation).await.unwrap();
+        steps.iter().any(|row| !row.intent["clone"].is_null())
+    })
+    .await
+    .unwrap();
+    let path = format!("/nodes/pve1/lxc/{template}/config");
+    w.pve.put(&path, &[("description", "mine by now")]).await;
+    held.send(true).unwrap();
+    let op = end_of(&w, &app).await;
+    assert_eq!(op.state, OperationState::Succeeded);
+    let clone = format!("POST /nodes/pve1/lxc/{template}/clone");
+    assert_eq!(sent(&w, &clone), 0);
+    let kept = &w.store.prepared().await.unwrap()[0];
+    assert_eq!((kept.clones.linked, kept.clones.unconfirmed), (0, 0));
+    assert_sound(&w).await;
 }

@@ -7,7 +7,7 @@
 use proximity_domain::guest::{ContainerRef, NativeGuest, Ownership};
 use proximity_domain::ids::{PreparedId, Vmid};
 use proximity_domain::names::Volid;
-use proximity_domain::prepared::{Ask, Base, CloneStanding, Spot, Way, clone_standing, way};
+use proximity_domain::prepared::{Ask, Base, CloneStanding, Kept, Spot, Way, clone_standing, way};
 use proximity_pve::lxc::{CloneLxc, CloneOf, CloneShape, ConfigDigest, CreateLxc, Feature};
 use proximity_pve::storage::Content;
 use proximity_pve::task::{TaskFilter, TaskOutcome};
@@ -70,9 +70,9 @@ pub(super) async fn choose(cx: &Cx, archive: &str) -> StepResult<Made> {
         return Ok(Made::default());
     };
     let made_with = &cx.app.made_with;
-    // Proxmox VE takes neither in the call for a clone.
+    // Proxmox VE takes neither in the call for a clone, and a clone gets its identity from inside.
     let has_root = !made_with.root_keys.is_empty() || made_with.root_password;
-    let clone = match has_root {
+    let clone = match has_root || cx.cluster.guest_access().is_none() {
         true => None,
         false => source(cx, &base).await?,
     };
@@ -122,17 +122,11 @@ async fn source(cx: &Cx, base: &Base) -> StepResult<Option<Source>> {
     let Some(kept) = stock.iter().find(|kept| kept.prepared.id == template) else {
         return Ok(None);
     };
-    let place = kept.prepared.place();
-    let read = cx.cluster.read();
-    let Ok(config) = read.lxc_config(&place.node, place.vmid).await else {
-        return Ok(None);
-    };
-    let vmid = place.vmid;
-    let seen = observed(place, &config, false);
-    let is_ready = config.template && seen.lock.is_none();
-    if !is_ready || kept.prepared.owns(&seen, config.template) != Ownership::Owned {
+    if !shows_ready(cx, kept).await {
         return Ok(None);
     }
+    let vmid = kept.prepared.identity.vmid;
+    let read = cx.cluster.read();
     let links = read
         .has_feature(&cx.app.node, vmid, Feature::Clone, None)
         .await;
@@ -155,11 +149,40 @@ async fn source(cx: &Cx, base: &Base) -> StepResult<Option<Source>> {
     })
 }
 
-/// Writes down that the guest is to be a clone of the template; false where that is not to be any more.
-pub(super) async fn note(cx: &Cx, guest: &NativeGuest, source: Source) -> StepResult<bool> {
+/// Whether a template shows that it is ours and can be cloned now. What cannot be read speaks against it.
+async fn shows_ready(cx: &Cx, kept: &Kept) -> bool {
+    let place = kept.prepared.place();
+    let read = cx.cluster.read();
+    let Ok(config) = read.lxc_config(&place.node, place.vmid).await else {
+        return false;
+    };
+    let seen = observed(place, &config, false);
+    let is_ready = config.template && seen.lock.is_none();
+    is_ready && kept.prepared.owns(&seen, config.template) == Ownership::Owned
+}
+
+/// Writes down that the guest is to be a clone of the template, which then stays, and looks whether it is still the one on record: since
+/// it was chosen somebody may have put another one in its place. Gives why it is not to be cloned, if it is not.
+pub(super) async fn note(
+    cx: &Cx,
+    guest: &NativeGuest,
+    source: Source,
+) -> StepResult<Option<&'static str>> {
     let store = cx.store();
     let noted = store.note_clone(source.template, guest.id, source.linked, cx.now());
-    Ok(noted.await?)
+    if !noted.await? {
+        return Ok(Some("the template is leaving"));
+    }
+    let stock = store.prepared().await?;
+    let is_it = |kept: &&Kept| {
+        let one = &kept.prepared;
+        one.id == source.template && one.identity.vmid == source.vmid
+    };
+    let is_ready = match stock.iter().find(is_it) {
+        Some(kept) => kept.prepared.spot.node == guest.place.node && shows_ready(cx, kept).await,
+        None => false,
+    };
+    Ok((!is_ready).then_some("the template is not there as it is on record"))
 }
 
 /// Sends the call for the clone and waits for its task.

@@ -300,6 +300,10 @@ async fn read_back(cx: &Cx, guest: &NativeGuest, lost: Option<Lost>) -> StepResu
         }))),
         (Look::Foreign(f), _) => altered(cx, guest, f).await,
         (Look::Stranger(f), _) => strangers(cx, guest, f).await,
+        // Our clone's task failed, and left something of it.
+        (Look::BeingCreated, Some(lost)) if lost.by_clone && lost.by_task => {
+            Err(half_created(guest))
+        }
         (Look::BeingCreated | Look::Absent, Some(lost)) => {
             let sent = cx.sent(Change::Create, guest.place.vmid).await?;
             if sent.is_in_doubt(usize::from(lost.by_task)) {
@@ -430,8 +434,8 @@ async fn create(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Sent
     let made = match source {
         None => cx.create_lxc(place, request).await,
         Some(source) => {
-            if !clone_container::note(cx, guest, source).await? {
-                return Ok(not_cloned("the template is leaving", false));
+            if let Some(why) = clone_container::note(cx, guest, source).await? {
+                return Ok(not_cloned(why, false));
             }
             clone_container::clone(cx, guest, source, &request).await
         }
