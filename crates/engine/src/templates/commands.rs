@@ -1,7 +1,7 @@
 //! What people see of templates, and may do about them.
 
 use proximity_domain::ids::PreparedId;
-use proximity_domain::prepared::{Kept, Seen, Sent, Stage, is_over};
+use proximity_domain::prepared::{Call, Kept, Seen, Sent, Stage, is_over};
 use proximity_store::prepared::TemplateCall;
 use proximity_store::records::Actor;
 use serde_json::json;
@@ -69,10 +69,12 @@ impl Engine {
             leaves.await?;
         }
         let late_ms = self.inner.parts.limits.proxied_late_ms;
-        let can_not_arrive = |sent: Sent| sent.late_for_ms(now, late_ms) == 0;
+        // No other call needs a person: each is over when it can not arrive any more.
+        let has_ended =
+            |sent: Sent| sent.call == Call::Destroy && sent.late_for_ms(now, late_ms) == 0;
         if forget {
             self.forget_template(id).await?;
-        } else if stage == Stage::Leaving && kept.sent.is_some_and(can_not_arrive) {
+        } else if stage == Stage::Leaving && kept.sent.is_some_and(has_ended) {
             store.settle_template_call(id).await?;
         }
         self.inner.shelf.ring();

@@ -447,3 +447,25 @@ async fn what_took_the_place_of_a_chosen_template_is_not_cloned() {
     assert_eq!((kept.clones.linked, kept.clones.unconfirmed), (0, 0));
     assert_sound(&w).await;
 }
+
+/// A person who drops a template twice says nothing of a create whose answer was lost.
+#[tokio::test]
+async fn a_drop_takes_no_create_off_the_record() {
+    let slow = EngineLimits {
+        late_ms: 60_000,
+        proxied_late_ms: 0,
+        ..limits(true)
+    };
+    let w = world_with(true, slow).await;
+    for name in ["web-a", "web-b"] {
+        deployed(&w, name).await;
+    }
+    w.pve.cut_after(Method::Post, "/nodes/pve1/lxc");
+    Templates::new(w.engine.clone()).pass().await.unwrap();
+    let kept = w.store.prepared().await.unwrap().remove(0);
+    assert_eq!(kept.sent.map(|sent| sent.call), Some(Call::Create));
+    for _ in 0..2 {
+        dropped(&w, kept.prepared.id).await;
+    }
+    assert_eq!(w.store.prepared().await.unwrap()[0].sent, kept.sent);
+}
