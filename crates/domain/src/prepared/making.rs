@@ -27,8 +27,12 @@ pub struct Sight {
     pub running: bool,
     /// Whether Proxmox VE made it a template.
     pub template: bool,
-    /// Whether all that belongs into it is there, as was read inside; false where that was not read.
+    /// Whether all that belongs into it is there, and what must not be the same in two clones is out, since it was started last; false
+    /// where that is not known.
     pub filled: bool,
+    /// Whether somebody else than us has started it while it was made, as the tasks of its node tell: what was taken out may be there
+    /// again. It counts for one that is about to be made a template.
+    pub woken: bool,
     /// Whether a lock of Proxmox VE is on it: some task is at work.
     pub locked: bool,
 }
@@ -46,7 +50,7 @@ pub enum Act {
     Advance(Stage),
     /// Start it.
     Start,
-    /// Fetch what belongs into it, and take out what must not be the same in two clones.
+    /// Fetch what belongs into it, take out what must not be the same in two clones, and shut it down.
     Fill,
     /// Shut it down.
     Stop,
@@ -66,8 +70,8 @@ impl Prepared {
     /// Whose the container is that was seen at its number. `template` says what its configuration says of that.
     ///
     /// Every factor has to be as recorded. The one exception is the root volume, which gets another name when the container becomes a
-    /// template: it counts as well in the stages that this may have happened in, if it is the name that a template of just this number
-    /// has, on the same storage, of a configuration that says it is one.
+    /// template: it counts as well in the stages that this may have happened in, if it is the name that the recorded volume gets then, of
+    /// a configuration that says it is a template.
     #[must_use]
     pub fn owns(&self, seen: &ObservedContainer, template: bool) -> Ownership {
         let whole = self.identity.owns(self.spot.host, seen);
@@ -92,16 +96,18 @@ impl Prepared {
         self.identity.shares_nothing_with(seen)
     }
 
-    /// Whether a volume has the name that Proxmox VE gives the recorded one when its container becomes a template: on a pool of ZFS
-    /// `basevol-…`, elsewhere `base-…`.
+    /// Whether a volume has the name that Proxmox VE gives the recorded one when its container becomes a template: `vm-…` becomes
+    /// `base-…`, and `subvol-…` of a pool of ZFS `basevol-…`, and nothing else of it changes. One that has such a name gets no other.
     fn is_its_base(&self, recorded: &Volid, shown: &Volid) -> bool {
-        let storage = |volid: &Volid| volid.as_str().split(':').next().map(str::to_owned);
-        let name = shown.as_str().rsplit(['/', ':']).next().unwrap_or_default();
+        let text = recorded.as_str();
+        let name_at = text.rfind(['/', ':']).map_or(0, |at| at + 1);
+        let (before, name) = text.split_at(name_at);
         let vmid = self.identity.vmid;
-        let is_base = ["base", "basevol"]
-            .iter()
-            .any(|kind| name.starts_with(&format!("{kind}-{vmid}-")));
-        is_base && storage(recorded) == storage(shown)
+        let kinds = [("vm", "base"), ("subvol", "basevol")];
+        kinds.iter().any(|(own, base)| {
+            let rest = name.strip_prefix(&format!("{own}-{vmid}-"));
+            rest.is_some_and(|rest| shown.as_str() == format!("{before}{base}-{vmid}-{rest}"))
+        })
     }
 }
 
@@ -124,13 +130,14 @@ pub fn next(kept: &Kept, seen: &Seen) -> Act {
     match prepared.stage {
         Stage::Creating => Act::Advance(Stage::Filling),
         Stage::Filling => match (sight.running, sight.filled) {
-            (false, _) => Act::Start,
-            (true, false) => Act::Fill,
-            (true, true) => Act::Advance(Stage::Converting),
+            (false, true) => Act::Advance(Stage::Converting),
+            (false, false) => Act::Start,
+            (true, _) => Act::Fill,
         },
-        Stage::Converting => match (sight.template, sight.running) {
+        // It was shut down before this stage: where it was started since, it has an identity of its own again.
+        Stage::Converting => match (sight.template, sight.running || sight.woken) {
             (true, _) => Act::Advance(Stage::Ready),
-            (false, true) => Act::Stop,
+            (false, true) => Act::Advance(Stage::Leaving),
             (false, false) => Act::Convert,
         },
         Stage::Ready => Act::Rest,

@@ -44,7 +44,7 @@ pub enum Stage {
     Creating,
     /// It fetches packages.
     Filling,
-    /// All is in it; it is stopped and made a template.
+    /// All is in it, and it was shut down; it is made a template.
     Converting,
     /// Clones can be made of it.
     Ready,

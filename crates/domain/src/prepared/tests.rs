@@ -369,6 +369,7 @@ fn sight(kept: &Kept, running: bool, template: bool) -> Sight {
         running,
         template,
         filled: false,
+        woken: false,
         locked: false,
     }
 }
@@ -453,6 +454,9 @@ fn a_template_is_known_by_every_factor_and_its_volume_may_change_once() {
     for name in [
         "local:100/base-101-disk-0.raw",
         "local:100/vm-100-disk-1.raw",
+        "local:100/base-100-disk-1.raw",
+        "local:101/base-100-disk-0.raw",
+        "local:100/basevol-100-disk-0.raw",
         "other:100/base-100-disk-0.raw",
         "local:base-1000-disk-0",
     ] {
@@ -462,6 +466,14 @@ fn a_template_is_known_by_every_factor_and_its_volume_may_change_once() {
     one.identity.rootfs_volid = Some(volid("tank:subvol-100-disk-0"));
     now.rootfs_volid = Some(volid("tank:basevol-100-disk-0"));
     assert!(!is_conflict(one.owns(&now, true)));
+    // Once it has the name of a template's, no other one is its own.
+    let mut known = one.clone();
+    known.identity.rootfs_volid = Some(volid("tank:basevol-100-disk-0"));
+    let mut other = now.clone();
+    for name in ["tank:basevol-100-disk-1", "tank:subvol-100-disk-0"] {
+        other.rootfs_volid = Some(volid(name));
+        assert!(is_conflict(known.owns(&other, true)), "{name}");
+    }
     let stranger = identity(101, None);
     let changes: [Change; 4] = [
         |seen, other| seen.mark = Some(other.mark),

@@ -31,14 +31,19 @@ apt-get -q update >&2 || exit
 apt-get -q -y --no-install-recommends --download-only install -- "$@" >&2
 "#;
 
-/// Takes out what each clone has to have of its own. An empty machine-id is filled at the next start.
+/// Takes out what each clone has to have of its own. An empty machine-id is filled at the next start. The folder of the journal stays, for
+/// without it nothing is kept of what a clone says; its owner and mode are put right at the next start.
 const STRIP: &str = r#"
-rm -f -- "$@" || exit
+rm -rf -- "$@" || exit
+if [ -d /var/log/journal ]; then
+  rm -rf -- /var/log/journal && mkdir -- /var/log/journal || exit
+fi
 true > /etc/machine-id
 "#;
 
-/// SSH host keys, by every name that Debian gives them, and the second place of the machine-id.
-const STRIPPED: [&str; 9] = [
+/// SSH host keys, by every name that Debian gives them; the second place of the machine-id; what was drawn by chance for it; by what a
+/// server of addresses knows it; and what it said while it was filled.
+const STRIPPED: [&str; 26] = [
     "/etc/ssh/ssh_host_rsa_key",
     "/etc/ssh/ssh_host_rsa_key.pub",
     "/etc/ssh/ssh_host_ecdsa_key",
@@ -48,13 +53,29 @@ const STRIPPED: [&str; 9] = [
     "/etc/ssh/ssh_host_dsa_key",
     "/etc/ssh/ssh_host_dsa_key.pub",
     "/var/lib/dbus/machine-id",
+    "/var/lib/systemd/random-seed",
+    "/var/lib/systemd/credential.secret",
+    "/var/lib/dhcp/dhclient.leases",
+    "/var/lib/dhcp/dhclient.eth0.leases",
+    "/var/lib/dhcp/dhclient6.leases",
+    "/var/lib/dhcp/dhclient6.eth0.leases",
+    "/var/lib/dhcpcd/duid",
+    "/var/lib/dhcpcd/secret",
+    "/var/lib/dhcpcd/eth0.lease",
+    "/var/lib/dhcpcd/eth0.lease6",
+    "/var/log/auth.log",
+    "/var/log/btmp",
+    "/var/log/daemon.log",
+    "/var/log/lastlog",
+    "/var/log/syslog",
+    "/var/log/wtmp",
+    "/var/log/wtmp.db",
 ];
 
 impl Hands<'_> {
     /// Fills a running template, and takes out what is its own. Whatever was done before is done once more.
     pub(super) async fn fill(&self) -> StepResult<()> {
-        let booted = ["systemctl", "is-system-running", "--wait"];
-        self.inside(&booted).await?;
+        self.is_booted().await?;
         let base = &self.kept.prepared.base;
         let packages: Vec<&str> = base.packages.iter().map(String::as_str).collect();
         if !packages.is_empty() {
@@ -65,6 +86,21 @@ impl Hands<'_> {
         match output.exit_code {
             0 => Ok(()),
             _ => Err(failed("taking out what is its own", &output)),
+        }
+    }
+
+    /// Waits until its init has brought everything up: what is taken out before that may be made after it.
+    async fn is_booted(&self) -> StepResult<()> {
+        let booted = ["systemctl", "is-system-running", "--wait"];
+        let output = self.inside(&booted).await?;
+        let state = String::from_utf8_lossy(&output.stdout);
+        match state.trim() {
+            "running" | "degraded" => Ok(()),
+            other => Err(StepError::Transient(Failure::new(
+                "guest_not_booted",
+                format!("the template's init says {other:?}"),
+                "it is looked at again",
+            ))),
         }
     }
 
@@ -84,7 +120,7 @@ impl Hands<'_> {
         }
     }
 
-    /// Runs a command in the template; it is audited before.
+    /// Runs a command in the template, if it is ours still: the one before may have taken long. It is audited before.
     async fn inside(&self, argv: &[&str]) -> StepResult<ExecOutput> {
         let access = self.cluster.guest_access().cloned().ok_or_else(|| {
             StepError::Failed(Failure::new(
@@ -96,6 +132,7 @@ impl Hands<'_> {
                 "let Proximity in: proximity hosts install-helper HOST --ssh-key FILE",
             ))
         })?;
+        self.must_be_ours().await?;
         let prepared = &self.kept.prepared;
         let target = self.name();
         let told = TemplateCall {

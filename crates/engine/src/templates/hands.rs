@@ -5,22 +5,27 @@ use std::sync::Arc;
 use proximity_domain::destroy::PERMIT_VALID_MS;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::{Conflict, ContainerRef, ObservedContainer, Ownership};
-use proximity_domain::prepared::{Call, Kept, Seen, Sent, Sight};
+use proximity_domain::prepared::{Call, Kept, Seen, Sent, Sight, Stage};
 use proximity_domain::time::Monotonic;
+use proximity_domain::token_purpose::TokenPurpose;
+use proximity_pve::cluster::{GuestKind, ResourceRow};
 use proximity_pve::error::Error as PveError;
-use proximity_pve::task::TaskOutcome;
+use proximity_pve::task::{TaskFilter, TaskOutcome};
 use proximity_pve::upid::Upid;
 use proximity_pve::{Client, Warrant};
 use proximity_store::prepared::TemplateCall;
 use serde_json::Value;
 
-use crate::cluster::{Cluster, observed};
+use crate::cluster::{Cluster, observed, tokens};
 use crate::engine::Engine;
 use crate::reconcile::system;
 use crate::saga::{StepError, StepResult, pve_failure, runs};
 use crate::view::{self, is_whole};
 
 pub(super) const READING: &str = "reading the template's configuration";
+const START_TASK: &str = "vzstart";
+/// How far the clock of a node may be behind ours, seconds.
+const CLOCKS_APART_S: i64 = 300;
 
 /// See the module.
 pub(super) struct Hands<'a> {
@@ -83,11 +88,7 @@ impl<'a> Hands<'a> {
     /// Looks at its number.
     pub(super) async fn look(&self) -> StepResult<Looked> {
         let Some(Read { seen, template, .. }) = self.read().await? else {
-            self.is_absent().await?;
-            return Ok(Looked {
-                seen: Seen::Absent,
-                is_stranger: false,
-            });
+            return self.look_elsewhere().await;
         };
         let prepared = &self.kept.prepared;
         let is_stranger = prepared.shares_nothing_with(&seen);
@@ -102,11 +103,79 @@ impl<'a> Hands<'a> {
                     template,
                     // It is filled anew unless this process has just done it: twice is once.
                     filled: false,
+                    woken: !template && self.is_woken().await?,
                     locked: seen.lock.is_some(),
                 })
             }
         };
         Ok(Looked { seen, is_stranger })
+    }
+
+    /// What has its number, where its own node says that it has no such container. That it moved is an error: it is left alone then.
+    async fn look_elsewhere(&self) -> StepResult<Looked> {
+        let Some(row) = self.listed().await? else {
+            return Ok(Looked {
+                seen: Seen::Absent,
+                is_stranger: false,
+            });
+        };
+        let place = self.place();
+        let moved = format!("the cluster lists it on node {}", row.node);
+        let others = match row.kind {
+            GuestKind::Qemu => true,
+            GuestKind::Lxc if row.node == place.node => false,
+            GuestKind::Lxc => self.is_others_there(&row).await?,
+        };
+        if !others {
+            return Err(incomplete(&place, &moved));
+        }
+        let text = format!("another guest has its number, on node {}", row.node);
+        Ok(Looked {
+            seen: Seen::Other(Conflict {
+                what: "created",
+                vmid: place.vmid,
+                differences: vec![text],
+            }),
+            is_stranger: true,
+        })
+    }
+
+    /// Whether the container that another node has under its number has nothing of ours.
+    async fn is_others_there(&self, row: &ResourceRow) -> StepResult<bool> {
+        match self.cluster.read().lxc_config(&row.node, row.vmid).await {
+            Ok(config) => {
+                let there = ContainerRef {
+                    node: row.node.clone(),
+                    ..self.place()
+                };
+                let seen = observed(there, &config, false);
+                Ok(self.kept.prepared.shares_nothing_with(&seen))
+            }
+            Err(e) if e.is_missing_config() => Ok(false),
+            Err(e) => Err(pve_failure(READING, &e)),
+        }
+    }
+
+    /// Whether somebody else has started it while it was made, by the tasks of its node: asked for where it is made a template next.
+    async fn is_woken(&self) -> StepResult<bool> {
+        let prepared = &self.kept.prepared;
+        if prepared.stage != Stage::Converting {
+            return Ok(false);
+        }
+        let place = self.place();
+        let filter = TaskFilter {
+            vmid: Some(place.vmid),
+            kind: Some(START_TASK.to_owned()),
+            since_s: u64::try_from(prepared.recorded_at.0 / 1_000 - CLOCKS_APART_S).ok(),
+            ..TaskFilter::default()
+        };
+        let tasks = self.cluster.read().node_tasks(&place.node, &filter).await;
+        let tasks = tasks.map_err(|e| pve_failure("reading the node's tasks", &e))?;
+        let tokens = tokens(self.cluster.host());
+        let ours = tokens.of(TokenPurpose::Operate).id.as_str();
+        Ok(tasks
+            .iter()
+            .any(|task| task.upid.kind() == START_TASK && task.upid.user() != ours))
     }
 
     pub(super) async fn is_running(&self) -> StepResult<bool> {
@@ -117,11 +186,11 @@ impl<'a> Hands<'a> {
         runs(&status, place.vmid)
     }
 
-    /// That no guest of the whole cluster has its number, after its own node said that it has none.
+    /// Which guest of the whole cluster has its number, after its own node said that it has none; `None` if none has it.
     ///
     /// # Errors
     /// Why that cannot be said.
-    async fn is_absent(&self) -> StepResult<()> {
+    async fn listed(&self) -> StepResult<Option<ResourceRow>> {
         let place = self.place();
         let status = self.status().await?;
         let host = self.engine.store().host(place.host).await?;
@@ -143,13 +212,7 @@ impl<'a> Hands<'a> {
         }
         let rows = read.resources_vm().await;
         let rows = rows.map_err(|e| pve_failure("listing the guests", &e))?;
-        match rows.iter().find(|row| row.vmid == place.vmid) {
-            None => Ok(()),
-            Some(row) => {
-                let what = format!("the cluster lists it on node {}", row.node);
-                Err(incomplete(&place, &what))
-            }
-        }
+        Ok(rows.into_iter().find(|row| row.vmid == place.vmid))
     }
 
     async fn status(&self) -> StepResult<proximity_pve::cluster::ClusterStatus> {

@@ -1,15 +1,17 @@
 //! What this process knows of templates beside the record: what is wanted, and what went wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use proximity_domain::ids::PreparedId;
 use proximity_domain::prepared::{Base, BaseKey, Spot};
-use proximity_domain::time::Timestamp;
+use proximity_domain::time::{Monotonic, Timestamp};
 use tokio::sync::Notify;
 
 /// How long none is made again of a base of which one came to nothing, ms.
 const REST_MS: i64 = 24 * 3_600 * 1_000;
+/// So many looks in a row show that one is gone which we have not destroyed.
+const LOOKS: u32 = 3;
 /// So many wishes wait at most; the next deploy of a base wishes again.
 const MOST_WISHES: usize = 64;
 
@@ -35,6 +37,15 @@ struct Inside {
     wishes: Vec<Wanted>,
     troubles: BTreeMap<PreparedId, String>,
     failed: BTreeMap<(Spot, BaseKey), Timestamp>,
+    absences: BTreeMap<PreparedId, Absence>,
+    destroyed: BTreeSet<PreparedId>,
+}
+
+/// Looks in a row that showed nothing at a template's number.
+#[derive(Debug)]
+struct Absence {
+    looks: u32,
+    last: Monotonic,
 }
 
 impl Shelf {
@@ -81,6 +92,37 @@ impl Shelf {
         self.inside().troubles.get(&id).cloned()
     }
 
+    /// A destroy of ours came to its end well: the next look that shows nothing proves it.
+    pub(super) fn destroyed(&self, id: PreparedId) {
+        self.inside().destroyed.insert(id);
+    }
+
+    /// Something was seen at its number, or its record has ended.
+    pub(super) fn is_there(&self, id: PreparedId) {
+        let mut inside = self.inside();
+        inside.absences.remove(&id);
+        inside.destroyed.remove(&id);
+    }
+
+    /// A whole look showed nothing at its number. Whether that is proven by now: by looks that are so far apart, or at once after a
+    /// destroy of ours.
+    pub(super) fn is_proven_absent(&self, id: PreparedId, now: Monotonic, apart_ms: u64) -> bool {
+        let mut inside = self.inside();
+        if inside.destroyed.contains(&id) {
+            return true;
+        }
+        let fresh = Absence {
+            looks: 0,
+            last: now,
+        };
+        let absence = inside.absences.entry(id).or_insert(fresh);
+        if absence.looks == 0 || now.since_ms(absence.last) >= apart_ms {
+            absence.looks += 1;
+            absence.last = now;
+        }
+        absence.looks >= LOOKS
+    }
+
     pub(super) fn failed(&self, spot: &Spot, key: BaseKey, now: Timestamp) {
         self.inside().failed.insert((spot.clone(), key), now);
     }
@@ -114,6 +156,23 @@ mod tests {
         shelf.failed(&spot, key.clone(), Timestamp(0));
         assert!(shelf.has_failed(&spot, &key, Timestamp(REST_MS - 1)));
         assert!(!shelf.has_failed(&spot, &key, Timestamp(REST_MS)));
+    }
+
+    #[test]
+    fn an_absence_is_proven_by_three_looks_in_a_row_or_by_a_destroy_of_ours() {
+        let shelf = Shelf::default();
+        let id = PreparedId(Uuid::from_u128(1));
+        let looks = |at: &[u64]| {
+            let each = at.iter().map(|ms| shelf.is_proven_absent(id, Monotonic(*ms), 30));
+            each.collect::<Vec<bool>>()
+        };
+        assert_eq!(looks(&[0, 29, 30, 59, 60]), [false, false, false, false, true]);
+        shelf.is_there(id);
+        assert_eq!(looks(&[90, 120]), [false, false]);
+        shelf.destroyed(id);
+        assert_eq!(looks(&[121]), [true]);
+        shelf.is_there(id);
+        assert_eq!(looks(&[200]), [false], "there is another one");
     }
 
     #[test]

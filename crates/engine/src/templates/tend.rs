@@ -110,6 +110,9 @@ impl Templates {
             return Err(too_long());
         }
         let looked = hands.look().await?;
+        if looked.seen != Seen::Absent {
+            engine.inner.shelf.is_there(one.id);
+        }
         if looked.is_stranger && one.identity.rootfs_volid.is_none() {
             return self.left_to_its_taker(kept).await;
         }
@@ -132,6 +135,9 @@ impl Templates {
             Act::Start => hands.start().await?,
             Act::Fill => {
                 hands.fill().await?;
+                hands.must_be_ours().await?;
+                // Before its stage says so: where it is started from now on, what was taken out may come back.
+                hands.stop().await?;
                 store
                     .advance_prepared(one.id, Stage::Filling, Stage::Converting, engine.now())
                     .await?;
@@ -139,15 +145,28 @@ impl Templates {
             Act::Stop => hands.stop().await?,
             Act::Convert => hands.convert().await?,
             Act::Destroy => return hands.destroy().await,
-            // Somebody else destroyed it, and clones of it are still on record.
-            Act::ProveAbsent if !is_over(kept) => return Ok(Went::Rests(AT_REST)),
-            Act::ProveAbsent => {
-                store.end_prepared(one.id, now).await?;
-                tracing::info!(template = %one.id, vmid = %one.identity.vmid, "a prepared template is gone");
-            }
+            Act::ProveAbsent => return self.prove_absent(kept).await,
             Act::Rest => return Ok(Went::Rests(AT_REST)),
             Act::LeaveAlone(why) => return Err(conflict(&why)),
         }
+        Ok(Went::On)
+    }
+
+    /// Ends the record of one that is not there: at once where we have destroyed it, else after as many looks as prove it.
+    async fn prove_absent(&self, kept: &Kept) -> StepResult<Went> {
+        let (engine, one) = (&self.engine, &kept.prepared);
+        if !is_over(kept) {
+            // Somebody else destroyed it, and clones of it are still on record.
+            return Ok(Went::Rests(AT_REST));
+        }
+        let parts = &engine.inner.parts;
+        let (now, late_ms) = (parts.clock.monotonic(), parts.limits.late_ms);
+        if !engine.inner.shelf.is_proven_absent(one.id, now, late_ms) {
+            return Ok(Went::Rests(Duration::from_millis(late_ms)));
+        }
+        engine.store().end_prepared(one.id, engine.now()).await?;
+        engine.inner.shelf.is_there(one.id);
+        tracing::info!(template = %one.id, vmid = %one.identity.vmid, "a prepared template is gone");
         Ok(Went::On)
     }
 
@@ -317,7 +336,7 @@ impl Hands<'_> {
         )))
     }
 
-    async fn must_be_ours(&self) -> StepResult<()> {
+    pub(super) async fn must_be_ours(&self) -> StepResult<()> {
         match self.look().await?.seen {
             Seen::Ours(_) => Ok(()),
             Seen::Other(why) => Err(conflict(&why)),
@@ -373,7 +392,10 @@ impl Hands<'_> {
         };
         let sent = client.destroy_lxc(permit).await;
         match self.ended(DOING, sent).await? {
-            TaskOutcome::Ok | TaskOutcome::Warnings(_) => self.settle().await?,
+            TaskOutcome::Ok | TaskOutcome::Warnings(_) => {
+                self.engine.inner.shelf.destroyed(self.kept.prepared.id);
+                self.settle().await?;
+            }
             // It stays on record: PVE may have freed the volume before it failed, and a person has to look.
             failed @ (TaskOutcome::Failed(_) | TaskOutcome::Unknown(_)) => {
                 unless_failed(DOING, failed)?;
@@ -413,14 +435,20 @@ impl Hands<'_> {
         let Some(own) = &one.identity.rootfs_volid else {
             return Ok(None);
         };
-        let read = self.cluster.read();
-        let rows = read.storage_content(&one.spot.node, &one.spot.storage, Content::RootDir);
-        let rows = rows.await;
-        let rows = rows.map_err(|e| pve_failure("listing the storage's volumes", &e))?;
         let under = format!("{own}/");
-        let shares = rows.iter().map(|row| row.volid.as_str());
-        let mut shares = shares.filter(|volid| volid.starts_with(&under));
-        Ok(shares.next().map(str::to_owned))
+        // Volumes whose container has no configuration any more are listed as disks.
+        for content in [Content::RootDir, Content::Images] {
+            let read = self.cluster.read();
+            let rows = read.storage_content(&one.spot.node, &one.spot.storage, content);
+            let rows = rows.await;
+            let rows = rows.map_err(|e| pve_failure("listing the storage's volumes", &e))?;
+            let shares = rows.iter().map(|row| row.volid.as_str());
+            let mut shares = shares.filter(|volid| volid.starts_with(&under));
+            if let Some(volid) = shares.next() {
+                return Ok(Some(volid.to_owned()));
+            }
+        }
+        Ok(None)
     }
 }
 

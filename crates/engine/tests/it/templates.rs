@@ -448,6 +448,113 @@ async fn what_took_the_place_of_a_chosen_template_is_not_cloned() {
     assert_sound(&w).await;
 }
 
+/// Passes until a call of this kind is on record, and cuts them off there.
+async fn cut_off_at(w: &TestWorld, call: Call) {
+    let templates = Templates::new(w.engine.clone());
+    let dies = async {
+        for _ in 0..1_000 {
+            templates.pass().await.unwrap();
+        }
+    };
+    let is_sent = w.until(async || {
+        let all = w.store.prepared().await.unwrap();
+        let sent = all.first().and_then(|kept| kept.sent);
+        sent.is_some_and(|sent| sent.call == call)
+    });
+    tokio::select! {
+        () = dies => panic!("nothing was cut off at {call:?}"),
+        reached = is_sent => reached.unwrap(),
+    }
+}
+
+/// Who starts what was shut down to become a template gives it an identity of its own again.
+#[tokio::test]
+async fn what_somebody_has_started_is_made_no_template() {
+    let w = world(true).await;
+    for name in ["web-a", "web-b"] {
+        deployed(&w, name).await;
+    }
+    let held = w.pve.hold(Method::Post, "/template");
+    cut_off_at(&w, Call::Convert).await;
+    let vmid = w.store.prepared().await.unwrap()[0].prepared.identity.vmid;
+    let path = format!("/nodes/pve1/lxc/{vmid}/status");
+    let start = format!("{path}/start");
+    let started = w.pve.as_root(Method::Post, &start, &[]).await;
+    assert_eq!(started.status, 200);
+    let current = format!("{path}/current");
+    w.until(async || {
+        let answer = w.pve.as_root(Method::Get, &current, &[]).await;
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        body["data"]["status"] == "running"
+    })
+    .await
+    .unwrap();
+    held.send(true).unwrap();
+    tended(&w, "it was made a template, or stays", <[Kept]>::is_empty).await;
+    assert_eq!(w.pve.guests.vmids().len(), 2);
+    assert_sound(&w).await;
+}
+
+/// A template that somebody else destroyed is gone when that was seen more than once.
+#[tokio::test]
+async fn one_look_does_not_prove_that_a_template_is_gone() {
+    let w = world(true).await;
+    let (id, template) = prepared(&w).await;
+    let path = format!("/nodes/pve1/lxc/{template}");
+    w.pve.as_root(Method::Delete, &path, &[]).await;
+    w.until(async || {
+        w.pve
+            .meddle(|world| world.guests().all(|(id, _)| id != template))
+    })
+    .await
+    .unwrap();
+    Templates::new(w.engine.clone()).pass().await.unwrap();
+    let all = w.store.prepared().await.unwrap();
+    let stages: Vec<_> = all
+        .iter()
+        .map(|kept| (kept.prepared.id, kept.prepared.stage))
+        .collect();
+    assert_eq!(stages, [(id, Stage::Leaving)]);
+    tended(&w, "it stays", <[Kept]>::is_empty).await;
+}
+
+/// Another container has the number of a template that is gone, on another node: a person can end the record.
+#[tokio::test]
+async fn a_number_that_somebody_has_elsewhere_can_be_given_up() {
+    let w = TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::cluster(0, &["pve1", "pve2"], Access::Full)],
+        limits: limits(true),
+        pairs: 8,
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap();
+    for name in ["web-a", "web-b"] {
+        let request = CreateApp {
+            catalog_id: "nginx".to_owned(),
+            hostname: name.to_owned(),
+            node: Some("pve1".to_owned()),
+            ..CreateApp::default()
+        };
+        let app = w.engine.create_app(&w.actor, request).await.unwrap();
+        let op = end_of(&w, &app).await;
+        assert_eq!(op.state, OperationState::Succeeded, "{name}");
+    }
+    tended(&w, "none is ready", is_ready).await;
+    let one = w.store.prepared().await.unwrap()[0].prepared.clone();
+    let vmid = one.identity.vmid.get();
+    w.pve.meddle(|world| world.forget_guest(vmid));
+    assert_eq!(w.pve.stranger_creates("pve2", vmid).await.status, 200);
+    let before = w.pve.changes();
+    Templates::new(w.engine.clone()).pass().await.unwrap();
+    let told = w.engine.templates().await.unwrap();
+    assert!(told[0].trouble.is_some(), "{told:?}");
+    let forgotten = w.engine.drop_template(&w.actor, one.id, true);
+    forgotten.await.unwrap();
+    assert!(w.store.prepared().await.unwrap().is_empty());
+    assert_eq!(w.pve.changes(), before);
+}
+
 /// A person who drops a template twice says nothing of a create whose answer was lost.
 #[tokio::test]
 async fn a_drop_takes_no_create_off_the_record() {

@@ -8,6 +8,8 @@ use super::*;
 struct World {
     kept: Kept,
     there: Option<Sight>,
+    /// What must not be the same in two clones is out, and it was not started since.
+    stripped: bool,
     creates: u32,
 }
 
@@ -18,18 +20,15 @@ impl World {
         Self {
             kept,
             there: None,
+            stripped: false,
             creates: 0,
         }
     }
 
-    /// What is inside is read while it runs.
     fn seen(&self) -> Seen {
         match &self.there {
             None => Seen::Absent,
-            Some(sight) => Seen::Ours(Sight {
-                filled: sight.filled && sight.running,
-                ..sight.clone()
-            }),
+            Some(sight) => Seen::Ours(sight.clone()),
         }
     }
 
@@ -47,6 +46,7 @@ impl World {
                     running: false,
                     template: false,
                     filled: false,
+                    woken: false,
                     locked: false,
                 });
             }
@@ -63,11 +63,18 @@ impl World {
             (Act::Start, Some(sight)) => {
                 assert!(!sight.template);
                 sight.running = true;
+                sight.filled = false;
+                self.stripped = false;
             }
-            (Act::Fill, Some(sight)) => sight.filled = true,
+            (Act::Fill, Some(sight)) => {
+                assert!(sight.running);
+                sight.running = false;
+                sight.filled = true;
+                self.stripped = true;
+            }
             (Act::Stop, Some(sight)) => sight.running = false,
             (Act::Convert, Some(sight)) => {
-                assert!(!sight.running && sight.filled);
+                assert!(!sight.running && self.stripped);
                 sight.template = true;
                 sight.rootfs_volid = volid("local:100/base-100-disk-0.raw");
             }
@@ -82,13 +89,19 @@ impl World {
         if let Some(sight) = &mut self.there
             && !sight.template
         {
+            if running && !sight.running {
+                sight.woken = true;
+                sight.filled = false;
+                self.stripped = false;
+            }
             sight.running = running;
         }
     }
 }
 
 proptest! {
-    /// People start and stop what we make, and it may be given up at any moment.
+    /// People start and stop what we make, and it may be given up at any moment. What they have started is made no template, unless all
+    /// was done once more; then its making may be given up all the same.
     #[test]
     fn whatever_happens_a_template_is_made_once_and_goes_whole(
         happens in proptest::collection::vec(0..4_u8, 0..24),
@@ -108,17 +121,23 @@ proptest! {
             for _ in 0..12 {
                 world.act();
             }
-            let ready = world.there.as_ref().is_some_and(|sight| sight.template && !sight.running);
-            prop_assert!(ready);
-            prop_assert_eq!(world.kept.prepared.stage, Stage::Ready);
+            let sight = world.there.as_ref();
+            let ready = sight.is_some_and(|sight| sight.template && !sight.running);
+            let woken = sight.is_some_and(|sight| sight.woken);
+            prop_assert!(ready || woken || world.there.is_none());
+            prop_assert!(!ready || world.stripped);
+            if !woken && world.there.is_some() {
+                prop_assert_eq!(world.kept.prepared.stage, Stage::Ready);
+            }
             prop_assert_eq!(world.creates, 1);
         }
+        let was_there = world.there.is_some();
         world.kept.prepared.stage = Stage::Leaving;
         world.kept.clones = linked(1);
         for _ in 0..4 {
             world.act();
         }
-        prop_assert_eq!(world.there.is_some(), world.creates > 0);
+        prop_assert_eq!(world.there.is_some(), was_there);
         world.kept.clones = Clones::default();
         let mut left = 12;
         while world.act() {
@@ -127,6 +146,25 @@ proptest! {
         }
         prop_assert!(world.there.is_none());
         prop_assert_eq!(next(&world.kept, &world.seen()), Act::ProveAbsent);
+    }
+}
+
+#[test]
+fn what_was_started_after_it_was_shut_down_is_made_no_template() {
+    let one = kept(100, Stage::Converting, base(&[]));
+    let at_rest = sight(&one, false, false);
+    assert_eq!(next(&one, &Seen::Ours(at_rest.clone())), Act::Convert);
+    let runs = Sight {
+        running: true,
+        ..at_rest.clone()
+    };
+    let ran = Sight {
+        woken: true,
+        ..at_rest
+    };
+    for started in [runs, ran] {
+        let act = next(&one, &Seen::Ours(started));
+        assert_eq!(act, Act::Advance(Stage::Leaving));
     }
 }
 
