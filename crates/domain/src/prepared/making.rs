@@ -31,7 +31,7 @@ pub struct Sight {
     /// where that is not known.
     pub filled: bool,
     /// Whether somebody else than us has started it while it was made, as the tasks of its node tell: what was taken out may be there
-    /// again. It counts for one that is about to be made a template.
+    /// again. It counts for one that is being made a template.
     pub woken: bool,
     /// Whether a lock of Proxmox VE is on it: some task is at work.
     pub locked: bool,
@@ -136,8 +136,8 @@ pub fn next(kept: &Kept, seen: &Seen) -> Act {
         },
         // It was shut down before this stage: where it was started since, it has an identity of its own again.
         Stage::Converting => match (sight.template, sight.running || sight.woken) {
-            (true, _) => Act::Advance(Stage::Ready),
-            (false, true) => Act::Advance(Stage::Leaving),
+            (_, true) => Act::Advance(Stage::Leaving),
+            (true, false) => Act::Advance(Stage::Ready),
             (false, false) => Act::Convert,
         },
         Stage::Ready => Act::Rest,

@@ -77,6 +77,7 @@ impl Engine {
         } else if stage == Stage::Leaving && kept.sent.is_some_and(has_ended) {
             store.settle_template_call(id).await?;
         }
+        self.inner.shelf.forgive(id);
         self.inner.shelf.ring();
         Ok(())
     }

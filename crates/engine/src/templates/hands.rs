@@ -103,7 +103,7 @@ impl<'a> Hands<'a> {
                     template,
                     // It is filled anew unless this process has just done it: twice is once.
                     filled: false,
-                    woken: !template && self.is_woken().await?,
+                    woken: self.is_woken().await?,
                     locked: seen.lock.is_some(),
                 })
             }
@@ -303,7 +303,14 @@ impl<'a> Hands<'a> {
                 if !e.is_maybe_applied() {
                     self.settle().await?;
                 }
-                return Err(pve_failure(doing, &e));
+                let error = pve_failure(doing, &e);
+                let prepared = &self.kept.prepared;
+                if let (Stage::Leaving, StepError::Failed(failure)) = (prepared.stage, &error) {
+                    // It would be refused again and again, and each is audited.
+                    let shelf = &self.engine.inner.shelf;
+                    shelf.refused(prepared.id, failure.clone());
+                }
+                return Err(error);
             }
         };
         let patience_ms = self.engine.inner.parts.limits.task_ms;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use proximity_domain::failure::Failure;
 use proximity_domain::ids::PreparedId;
 use proximity_domain::prepared::{Base, BaseKey, Spot};
 use proximity_domain::time::{Monotonic, Timestamp};
@@ -39,6 +40,7 @@ struct Inside {
     failed: BTreeMap<(Spot, BaseKey), Timestamp>,
     absences: BTreeMap<PreparedId, Absence>,
     destroyed: BTreeSet<PreparedId>,
+    refused: BTreeMap<PreparedId, Failure>,
 }
 
 /// Looks in a row that showed nothing at a template's number.
@@ -90,6 +92,20 @@ impl Shelf {
 
     pub(super) fn trouble_of(&self, id: PreparedId) -> Option<String> {
         self.inside().troubles.get(&id).cloned()
+    }
+
+    /// A call of its end was refused: none is sent again before a person says so.
+    pub(super) fn refused(&self, id: PreparedId, failure: Failure) {
+        self.inside().refused.insert(id, failure);
+    }
+
+    pub(super) fn refusal_of(&self, id: PreparedId) -> Option<Failure> {
+        self.inside().refused.get(&id).cloned()
+    }
+
+    /// A person says that what was refused is to be tried again, or the record has ended.
+    pub(super) fn forgive(&self, id: PreparedId) {
+        self.inside().refused.remove(&id);
     }
 
     /// A destroy of ours came to its end well: the next look that shows nothing proves it.

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use proximity_domain::destroy::Quorate;
+use proximity_domain::destroy::{DestroyPermit, Quorate};
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::PreparedId;
 use proximity_domain::names::Hostname;
@@ -117,6 +117,11 @@ impl Templates {
             return self.left_to_its_taker(kept).await;
         }
         let act = next(kept, &looked.seen);
+        if matches!(act, Act::Stop | Act::Destroy)
+            && let Some(refused) = engine.inner.shelf.refusal_of(one.id)
+        {
+            return Err(StepError::Stuck(refused));
+        }
         let (store, now) = (engine.store(), engine.now());
         match act {
             Act::Create => hands.create().await?,
@@ -166,6 +171,7 @@ impl Templates {
         }
         engine.store().end_prepared(one.id, engine.now()).await?;
         engine.inner.shelf.is_there(one.id);
+        engine.inner.shelf.forgive(one.id);
         tracing::info!(template = %one.id, vmid = %one.identity.vmid, "a prepared template is gone");
         Ok(Went::On)
     }
@@ -356,38 +362,22 @@ impl Hands<'_> {
             tracing::debug!(template = %self.kept.prepared.id, %who, "a template stays as long as something shares with it");
             return Ok(Went::Rests(AT_REST));
         }
+        // Nothing goes on record, nor into the audit, of a call that is not to be sent.
+        if self.permit(DOING).await?.is_none() {
+            return Ok(Went::On);
+        }
         let place = self.place();
-        let status = self.cluster.read().lxc_status(&place.node, place.vmid);
-        let status = status.await;
-        let status = status.map_err(|e| pve_failure("reading the template's status", &e))?;
-        let jobs = self.cluster.read().replication_jobs().await;
-        let jobs = jobs.map_err(|e| pve_failure("reading the replication jobs", &e))?;
-        // This finds the endpoint whose word counts; after the identity it is asked again, for the permit.
-        self.has_quorum().await?;
         let call = format!("DELETE /nodes/{}/lxc/{}", place.node, place.vmid);
         let client = self.client(Call::Destroy, &call, json!({})).await?;
-        let Some(Read {
-            mut seen,
-            template,
-            read_started,
-        }) = self.read().await?
-        else {
-            self.settle().await?;
-            return Ok(Went::On);
-        };
-        seen.ha_managed = status.ha_managed;
-        seen.replicated = jobs.iter().any(|job| job.guest == place.vmid);
-        let quorate = Quorate(self.has_quorum().await?);
-        let permit = match self.kept.permit(&seen, template, read_started, quorate) {
-            Ok(permit) => permit,
+        let permit = match self.permit(DOING).await {
+            Ok(Some(permit)) => permit,
+            Ok(None) => {
+                self.settle().await?;
+                return Ok(Went::On);
+            }
             Err(why) => {
                 self.settle().await?;
-                let text = format!("{DOING}: {why}");
-                return Err(StepError::Transient(Failure::new(
-                    "identity_conflict",
-                    text,
-                    "nothing was destroyed",
-                )));
+                return Err(why);
             }
         };
         let sent = client.destroy_lxc(permit).await;
@@ -402,6 +392,37 @@ impl Hands<'_> {
             }
         }
         Ok(Went::On)
+    }
+
+    /// The permit to destroy it, by a look now; `None` where it is not there any more.
+    async fn permit(&self, doing: &str) -> StepResult<Option<DestroyPermit>> {
+        let place = self.place();
+        let status = self.cluster.read().lxc_status(&place.node, place.vmid);
+        let status = status.await;
+        let status = status.map_err(|e| pve_failure("reading the template's status", &e))?;
+        let jobs = self.cluster.read().replication_jobs().await;
+        let jobs = jobs.map_err(|e| pve_failure("reading the replication jobs", &e))?;
+        // This finds the endpoint whose word counts; after the identity it is asked again, for the permit.
+        self.has_quorum().await?;
+        let Some(Read {
+            mut seen,
+            template,
+            read_started,
+        }) = self.read().await?
+        else {
+            return Ok(None);
+        };
+        seen.ha_managed = status.ha_managed;
+        seen.replicated = jobs.iter().any(|job| job.guest == place.vmid);
+        let quorate = Quorate(self.has_quorum().await?);
+        let permit = self.kept.permit(&seen, template, read_started, quorate);
+        permit.map(Some).map_err(|why| {
+            StepError::Transient(Failure::new(
+                "identity_conflict",
+                format!("{doing}: {why}"),
+                "nothing was destroyed",
+            ))
+        })
     }
 
     /// A destroy of before that is still on record, and whose task shows that it failed: what it left is for a person to look at.

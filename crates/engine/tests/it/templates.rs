@@ -211,21 +211,7 @@ async fn whoever_is_cut_off_goes_on() {
             deployed(&w, name).await;
         }
         let held = w.pve.hold(method, end);
-        let templates = Templates::new(w.engine.clone());
-        let dies = async {
-            for _ in 0..1_000 {
-                templates.pass().await.unwrap();
-            }
-        };
-        let is_sent = w.until(async || {
-            let all = w.store.prepared().await.unwrap();
-            let call = all.first().and_then(|kept| kept.sent);
-            call.is_some_and(|sent| ends_so(end, sent.call))
-        });
-        tokio::select! {
-            () = dies => panic!("nothing was cut off at {end}"),
-            reached = is_sent => reached.unwrap(),
-        }
+        cut_off_at(&w, call_of(end)).await;
         held.send(true).unwrap();
         tended(&w, end, is_ready).await;
         dropped(&w, w.store.prepared().await.unwrap()[0].prepared.id).await;
@@ -234,13 +220,32 @@ async fn whoever_is_cut_off_goes_on() {
     }
 }
 
-fn ends_so(end: &str, call: Call) -> bool {
-    match call {
-        Call::Create => end == "/lxc",
-        Call::Start => end == "/status/start",
-        Call::Stop => end == "/status/shutdown",
-        Call::Convert => end == "/template",
-        Call::Destroy => false,
+fn call_of(end: &str) -> Call {
+    match end {
+        "/lxc" => Call::Create,
+        "/status/start" => Call::Start,
+        "/status/shutdown" => Call::Stop,
+        "/template" => Call::Convert,
+        other => panic!("{other} is no call for a template"),
+    }
+}
+
+/// Passes until a call of this kind is on record, and cuts them off there.
+async fn cut_off_at(w: &TestWorld, call: Call) {
+    let templates = Templates::new(w.engine.clone());
+    let dies = async {
+        for _ in 0..1_000 {
+            templates.pass().await.unwrap();
+        }
+    };
+    let is_sent = w.until(async || {
+        let all = w.store.prepared().await.unwrap();
+        let sent = all.first().and_then(|kept| kept.sent);
+        sent.is_some_and(|sent| sent.call == call)
+    });
+    tokio::select! {
+        () = dies => panic!("nothing was cut off at {call:?}"),
+        reached = is_sent => reached.unwrap(),
     }
 }
 
@@ -448,25 +453,6 @@ async fn what_took_the_place_of_a_chosen_template_is_not_cloned() {
     assert_sound(&w).await;
 }
 
-/// Passes until a call of this kind is on record, and cuts them off there.
-async fn cut_off_at(w: &TestWorld, call: Call) {
-    let templates = Templates::new(w.engine.clone());
-    let dies = async {
-        for _ in 0..1_000 {
-            templates.pass().await.unwrap();
-        }
-    };
-    let is_sent = w.until(async || {
-        let all = w.store.prepared().await.unwrap();
-        let sent = all.first().and_then(|kept| kept.sent);
-        sent.is_some_and(|sent| sent.call == call)
-    });
-    tokio::select! {
-        () = dies => panic!("nothing was cut off at {call:?}"),
-        reached = is_sent => reached.unwrap(),
-    }
-}
-
 /// Who starts what was shut down to become a template gives it an identity of its own again.
 #[tokio::test]
 async fn what_somebody_has_started_is_made_no_template() {
@@ -575,4 +561,36 @@ async fn a_drop_takes_no_create_off_the_record() {
         dropped(&w, kept.prepared.id).await;
     }
     assert_eq!(w.store.prepared().await.unwrap()[0].sent, kept.sent);
+}
+
+/// What would be refused again and again fills no audit: nothing is on record that is not sent, and nothing is sent again by itself.
+#[tokio::test]
+async fn a_template_that_cannot_go_writes_nothing() {
+    let w = world(true).await;
+    let (id, template) = prepared(&w).await;
+    let delete = format!("DELETE /nodes/pve1/lxc/{template}");
+    let templates = Templates::new(w.engine.clone());
+    let path = format!("/nodes/pve1/lxc/{template}/config");
+    w.pve.put(&path, &[("protection", "1")]).await;
+    dropped(&w, id).await;
+    let audited = async || w.store.audit(1_000, 0).await.unwrap().len();
+    let before = audited().await;
+    for _ in 0..3 {
+        templates.pass().await.unwrap();
+    }
+    let told = w.engine.templates().await.unwrap();
+    let trouble = told[0].trouble.clone().unwrap_or_default();
+    assert!(trouble.contains("protected"), "{trouble}");
+    assert_eq!(audited().await, before);
+    w.pve.put(&path, &[("protection", "0")]).await;
+    let end = format!("/lxc/{template}");
+    w.pve.refuse(Method::Delete, &end, "not today", 1);
+    for _ in 0..3 {
+        templates.pass().await.unwrap();
+    }
+    assert_eq!(sent(&w, &delete), 1);
+    assert_eq!(audited().await, before + 1);
+    dropped(&w, id).await;
+    tended(&w, "it stays", <[Kept]>::is_empty).await;
+    assert_eq!(sent(&w, &delete), 2);
 }

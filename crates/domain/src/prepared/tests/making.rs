@@ -160,9 +160,14 @@ fn what_was_started_after_it_was_shut_down_is_made_no_template() {
     };
     let ran = Sight {
         woken: true,
+        ..at_rest.clone()
+    };
+    let late = Sight {
+        woken: true,
+        template: true,
         ..at_rest
     };
-    for started in [runs, ran] {
+    for started in [runs, ran, late] {
         let act = next(&one, &Seen::Ours(started));
         assert_eq!(act, Act::Advance(Stage::Leaving));
     }
