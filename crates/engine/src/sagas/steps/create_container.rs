@@ -304,10 +304,14 @@ async fn read_back(cx: &Cx, guest: &NativeGuest, lost: Option<Lost>) -> StepResu
         (Look::BeingCreated, Some(lost)) if lost.by_clone && lost.by_task => {
             Err(half_created(guest))
         }
-        (Look::BeingCreated | Look::Absent, Some(lost)) => {
+        (look @ (Look::BeingCreated | Look::Absent), Some(lost)) => {
             let sent = cx.sent(Change::Create, guest.place.vmid).await?;
             if sent.is_in_doubt(usize::from(lost.by_task)) {
-                return Err(in_doubt(&lost.how));
+                // There is another way for a clone, as soon as none can come any more.
+                let may_go_on = lost.by_clone && matches!(look, Look::Absent);
+                if !may_go_on || !stays_absent(cx, guest).await? {
+                    return Err(in_doubt(&lost.how));
+                }
             }
             Ok(Attempt::given_up(lost))
         }
