@@ -193,3 +193,17 @@ async fn a_lost_call_for_a_clone_stops_no_deploy() {
     assert_eq!(w.pve.guests.vmids().len(), 4);
     assert_sound(&w).await;
 }
+
+#[tokio::test]
+async fn a_clone_whose_task_fails_is_unpacked_from_the_archive() {
+    let w = world(true).await;
+    prepared(&w).await;
+    let unpacked = sent(&w, "POST /nodes/pve1/lxc");
+    w.pve.guests.fail_next_create("no space left on device");
+    deployed(&w, "web-c").await;
+    assert_eq!(sent(&w, "POST /nodes/pve1/lxc"), unpacked + 1);
+    assert_eq!(w.pve.guests.vmids().len(), 4);
+    let kept = &w.store.prepared().await.unwrap()[0];
+    assert_eq!((kept.clones.linked, kept.clones.unconfirmed), (0, 0));
+    assert_sound(&w).await;
+}
