@@ -77,6 +77,8 @@ impl Engine {
         } else if stage == Stage::Leaving && kept.sent.is_some_and(has_ended) {
             store.settle_template_call(id).await?;
         }
+        let of = &kept.prepared;
+        self.inner.shelf.unwish(&of.spot, &of.base.key());
         self.inner.shelf.forgive(id);
         self.inner.shelf.ring();
         Ok(())

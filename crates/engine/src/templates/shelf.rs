@@ -74,6 +74,14 @@ impl Shelf {
         self.ring();
     }
 
+    /// A person lets one of this base go: deploys of before ask for no other one. The next deploy may.
+    pub(super) fn unwish(&self, spot: &Spot, key: &BaseKey) {
+        let mut inside = self.inside();
+        inside
+            .wishes
+            .retain(|one| one.spot != *spot || one.base.key() != *key);
+    }
+
     pub(super) fn take_wishes(&self) -> Vec<Wanted> {
         std::mem::take(&mut self.inside().wishes)
     }
@@ -179,10 +187,15 @@ mod tests {
         let shelf = Shelf::default();
         let id = PreparedId(Uuid::from_u128(1));
         let looks = |at: &[u64]| {
-            let each = at.iter().map(|ms| shelf.is_proven_absent(id, Monotonic(*ms), 30));
+            let each = at
+                .iter()
+                .map(|ms| shelf.is_proven_absent(id, Monotonic(*ms), 30));
             each.collect::<Vec<bool>>()
         };
-        assert_eq!(looks(&[0, 29, 30, 59, 60]), [false, false, false, false, true]);
+        assert_eq!(
+            looks(&[0, 29, 30, 59, 60]),
+            [false, false, false, false, true]
+        );
         shelf.is_there(id);
         assert_eq!(looks(&[90, 120]), [false, false]);
         shelf.destroyed(id);

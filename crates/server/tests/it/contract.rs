@@ -476,7 +476,7 @@ pub(crate) fn body_for(method: &str, path: &str) -> String {
         "/api/proxmox/hosts/lab/uninit/plan" => UNINIT.to_owned(),
         "/api/proxmox/hosts/lab/uninit" => CONFIRMED.to_owned(),
         "/api/plans" => r#"{"documents":[]}"#.to_owned(),
-        "/api/plans/{plan}/reject" => "{}".to_owned(),
+        "/api/plans/{plan}/reject" | "/api/plans/x/reject" => "{}".to_owned(),
         "/api/apps/web/rollback" => r#"{"revision":1}"#.to_owned(),
         "/api/rollback" => r#"{"time":"2026-01-01T00:00:00Z"}"#.to_owned(),
         "/api/applies" if method == "POST" => r#"{"plan_id":"x"}"#.to_owned(),
