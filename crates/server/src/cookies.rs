@@ -164,7 +164,7 @@ mod tests {
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let pairs = pairs.iter().map(|(name, value)| {
             let value = HeaderValue::from_str(value).unwrap();
-            (HeaderName::from_static(*name), value)
+            (HeaderName::from_static(name), value)
         });
         pairs.collect()
     }

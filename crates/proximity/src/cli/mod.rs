@@ -259,6 +259,17 @@ pub(crate) enum Command {
     Health,
     /// How many apps there are, by kind, status, node and type
     Stats,
+    #[command(flatten)]
+    Program(ProgramCommand),
+    /// The places at which this build can be made to crash
+    #[cfg(feature = "crash-points")]
+    #[command(hide = true)]
+    CrashPoints(CrashPointsArgs),
+}
+
+/// What the program says of itself.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProgramCommand {
     /// Configuration as it is in effect
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -269,10 +280,6 @@ pub(crate) enum Command {
     /// Print what the program knows of itself: manual pages, error codes, events, metrics, the API
     #[command(subcommand)]
     Reference(ReferenceCommand),
-    /// The places at which this build can be made to crash
-    #[cfg(feature = "crash-points")]
-    #[command(hide = true)]
-    CrashPoints(CrashPointsArgs),
 }
 
 impl Command {

@@ -85,9 +85,9 @@ use proximity_api::stacks::StackAction;
 
 use crate::cli::{
     AccountsCommand, AppliesCommand, ArchiveCommand, AuditCommand, Command, ConfigCommand,
-    HostsCommand, NotifyCommand, OperationsCommand, PeopleCommand, PortsCommand, RejectionsCommand,
-    SecretsCommand, SessionsCommand, SnapshotsCommand, SourcesCommand, StackCommand,
-    TemplatesCommand,
+    HostsCommand, NotifyCommand, OperationsCommand, PeopleCommand, PortsCommand, ProgramCommand,
+    RejectionsCommand, SecretsCommand, SessionsCommand, SnapshotsCommand, SourcesCommand,
+    StackCommand, TemplatesCommand,
 };
 use crate::context::Context;
 use crate::failed::Failed;
@@ -158,13 +158,19 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Templates(command) => templates(context, command).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Health => health::run(context).await,
-        Command::Config(ConfigCommand::Show) => config::show(context),
         Command::Stats => stats::run(context).await,
-        Command::Version => version::run(context),
-        Command::Completion(args) => completion::run(context, &args),
-        Command::Reference(page) => reference::print(context, &page),
+        Command::Program(command) => about_the_program(context, command),
         #[cfg(feature = "crash-points")]
         Command::CrashPoints(args) => crash_points::run(context, args).await,
+    }
+}
+
+fn about_the_program(context: &Context, command: ProgramCommand) -> Result<(), Failed> {
+    match command {
+        ProgramCommand::Config(ConfigCommand::Show) => config::show(context),
+        ProgramCommand::Version => version::run(context),
+        ProgramCommand::Completion(args) => completion::run(context, &args),
+        ProgramCommand::Reference(page) => reference::print(context, &page),
     }
 }
 

@@ -198,7 +198,7 @@ pub async fn sessions_are_found_by_hash_and_end(make: &impl Make) {
     let set = store.set_password(&ann.name, "new", keep, &actor, at).await;
     let set = set.unwrap();
     let left = store.sessions(Some(&ann.name)).await.unwrap();
-    assert_eq!(left, [second.clone()]);
+    assert_eq!(left, std::slice::from_ref(&second));
     // And nobody begins one by the password of before.
     world.pass(1);
     let changed = store.set_password(&ann.name, "newer", keep, &actor, world.at());
