@@ -15,6 +15,7 @@ use proximity_store::sessions::{SessionRecord, SignedIn};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
 use crate::cookies;
 use crate::layers::request_id;
@@ -36,11 +37,14 @@ pub(crate) struct Caller {
     actor: Actor,
     grant: Grant,
     session: Option<SessionRecord>,
+    /// SHA-256 of what it came with.
+    shown_sha256: [u8; 32],
 }
 
 impl Caller {
     fn of(token: TokenRecord) -> Self {
         Self {
+            shown_sha256: token.secret_sha256,
             actor: Actor {
                 account: token.account,
                 token: Some(token.id),
@@ -60,6 +64,7 @@ impl Caller {
             },
             grant: Grant::Role(found.role),
             session: Some(found.session),
+            shown_sha256: found.secret_sha256,
         }
     }
 
@@ -188,7 +193,7 @@ pub(crate) async fn optional(state: &AppState, headers: &HeaderMap) -> Option<Ca
 async fn who(state: &AppState, method: &Method, headers: &HeaderMap) -> Result<Caller, Refusal> {
     if headers.contains_key(AUTHORIZATION) {
         let token = bearer(headers)?;
-        let found = find(&state.reader(), token).await?;
+        let found = find(&state.reader(), &token_hash(token)).await?;
         return found.ok_or_else(unknown);
     }
     let secret = cookies::sent(headers).ok_or_else(missing)?;
@@ -200,12 +205,11 @@ async fn who(state: &AppState, method: &Method, headers: &HeaderMap) -> Result<C
     Ok(Caller::signed_in(found))
 }
 
-async fn find(reader: &Reader, token: &str) -> Result<Option<Caller>, Refusal> {
-    let hash = token_hash(token);
-    let found = reader.token_by_hash(&hash).await?;
+async fn find(reader: &Reader, hash: &[u8; 32]) -> Result<Option<Caller>, Refusal> {
+    let found = reader.token_by_hash(hash).await?;
     // The index compares bytes as it likes; what decides is compared in constant time.
     Ok(found
-        .filter(|record| bool::from(record.secret_sha256.ct_eq(&hash)))
+        .filter(|record| bool::from(record.secret_sha256.ct_eq(hash)))
         .map(Caller::of))
 }
 
@@ -214,12 +218,64 @@ pub(crate) async fn session(
     state: &AppState,
     secret: &SecretString,
 ) -> Result<Option<SignedIn>, Refusal> {
-    let hash = token_hash(secret.expose_secret());
-    let found = state.reader().signed_in(&hash).await?;
+    session_by(state, &token_hash(secret.expose_secret())).await
+}
+
+async fn session_by(state: &AppState, hash: &[u8; 32]) -> Result<Option<SignedIn>, Refusal> {
+    let found = state.reader().signed_in(hash).await?;
     let now = state.clock().now();
     Ok(found
-        .filter(|found| bool::from(found.secret_sha256.ct_eq(&hash)))
+        .filter(|found| bool::from(found.secret_sha256.ct_eq(hash)))
         .filter(|found| !is_over(found.session.begun_at, found.session.seen_at, now)))
+}
+
+/// Looks now and then whether whoever an answer is for is still let in, with the rights of then: for answers that go on for long.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    state: AppState,
+    caller: Caller,
+    due: Instant,
+}
+
+impl Watch {
+    /// Whoever asks was let in just now.
+    pub(crate) fn new(state: &AppState, caller: &Caller) -> Self {
+        Self {
+            due: Instant::now() + state.recheck(),
+            state: state.clone(),
+            caller: caller.clone(),
+        }
+    }
+
+    /// When it is time to look.
+    pub(crate) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Whether the answer goes on; looks if it is time. What cannot be read now is taken to be as it was.
+    pub(crate) async fn holds(&mut self) -> bool {
+        if Instant::now() < self.due {
+            return true;
+        }
+        let is_let_in = match self.found().await {
+            Ok(found) => found.is_some_and(|found| found.grant == self.caller.grant),
+            Err(refusal) => {
+                let why = refusal.body.message;
+                tracing::warn!(why, "cannot see whether a stream's client is still let in");
+                true
+            }
+        };
+        self.due = Instant::now() + self.state.recheck();
+        is_let_in
+    }
+
+    async fn found(&self) -> Result<Option<Caller>, Refusal> {
+        let hash = &self.caller.shown_sha256;
+        match self.caller.session {
+            Some(_) => Ok(session_by(&self.state, hash).await?.map(Caller::signed_in)),
+            None => find(&self.state.reader(), hash).await,
+        }
+    }
 }
 
 /// Writes down now and then that a session is used. Where that cannot be written it ends too early, and nothing worse.
@@ -298,6 +354,7 @@ mod tests {
             },
             grant: Grant::Scopes(scopes.iter().map(|s| (*s).to_owned()).collect()),
             session: None,
+            shown_sha256: [0; 32],
         }
     }
 

@@ -1,6 +1,7 @@
 //! All paths, and what they share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -89,6 +90,11 @@ impl AppState {
 
     pub(crate) fn feed(&self) -> Arc<EventFeed> {
         Arc::clone(&self.feed)
+    }
+
+    /// How often it is looked whether the client of a stream is still let in.
+    pub(crate) fn recheck(&self) -> Duration {
+        self.parts.events.recheck
     }
 
     /// Cancelled when the server ends.

@@ -25,6 +25,8 @@ pub struct EventLimits {
     pub silence: Duration,
     /// Longest life of a stream; the client then comes back, and shows its token again.
     pub life: Duration,
+    /// How often it is looked whether a stream's client is still let in, those of programs in containers included.
+    pub recheck: Duration,
 }
 
 impl Default for EventLimits {
@@ -34,6 +36,7 @@ impl Default for EventLimits {
             poll: Duration::from_secs(1),
             silence: Duration::from_secs(15),
             life: Duration::from_secs(60 * 60),
+            recheck: Duration::from_secs(15),
         }
     }
 }

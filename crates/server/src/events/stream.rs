@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::feed::{EventFeed, FeedClosed};
 use super::filter::EventFilter;
+use crate::auth::Watch;
 
 /// Bytes that are given at once, about.
 const PIECE_BYTES: usize = 64 << 10;
@@ -39,13 +40,14 @@ impl From<FeedClosed> for NoStream {
 }
 
 /// A body that tells everything after `after` (or after now) that passes the filter, until the client or the server
-/// goes.
+/// goes, or the client is not let in any more.
 ///
 /// Guarantees: in order, without a gap, each event once. Every block has an id to resume from.
 pub(crate) async fn stream(
     feed: Arc<EventFeed>,
     filter: EventFilter,
     after: Option<i64>,
+    watch: Watch,
 ) -> Result<Body, NoStream> {
     let place = feed.place().ok_or(NoStream::Full)?;
     let head = feed.subscribe().await?;
@@ -72,6 +74,7 @@ pub(crate) async fn stream(
         head,
         position,
         told: None,
+        watch,
         _place: place,
     };
     Ok(Body::from_stream(stream::unfold(client, next)))
@@ -88,6 +91,7 @@ struct Client {
     ends: Instant,
     /// When it is told that it lives, unless something else is told before.
     quiet_until: Instant,
+    watch: Watch,
     _place: OwnedSemaphorePermit,
 }
 
@@ -110,6 +114,9 @@ impl Client {
             if self.feed.closing.is_cancelled() || Instant::now() >= self.ends {
                 return None;
             }
+            if !self.watch.holds().await {
+                return None;
+            }
             let head = (*self.head.borrow_and_update())?;
             if self.position < head {
                 let piece = self.read(head).await?;
@@ -126,6 +133,7 @@ impl Client {
                 changed = self.head.changed() => changed.ok()?,
                 () = self.feed.closing.cancelled() => return None,
                 () = tokio::time::sleep_until(self.ends) => return None,
+                () = tokio::time::sleep_until(self.watch.due()) => {}
                 () = tokio::time::sleep_until(self.quiet_until) => return Some(self.alive()),
             }
         }

@@ -11,7 +11,7 @@ use proximity_domain::event::EventKind;
 use proximity_domain::resource::ResourceId;
 use proximity_domain::time::Timestamp;
 
-use crate::auth::{Caller, Scope};
+use crate::auth::{Caller, Scope, Watch};
 use crate::events::{self, EventFilter, Extent, NoStream};
 use crate::extract::{Query, invalid, limit};
 use crate::refusal::Refusal;
@@ -62,7 +62,8 @@ pub(crate) async fn list(
         (after, _) => after,
     };
     if wants_stream(&headers) {
-        return match events::stream(feed, filter, after).await {
+        let watch = Watch::new(&state, &caller);
+        return match events::stream(feed, filter, after, watch).await {
             Ok(body) => Ok((UNBUFFERED, body).into_response()),
             Err(NoStream::Ahead(newest)) => Err(ahead(newest)),
             Err(NoStream::Cleared(to)) => Err(cleared(to)),

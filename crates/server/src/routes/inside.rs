@@ -13,10 +13,11 @@ use bytes::Bytes;
 use futures::stream;
 use proximity_api::inside::{CommandOutput, ExecEvent, ExecRequest, RunCommand};
 use proximity_engine::commands::{ExecApp, ExecRun};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::events::UNBUFFERED;
-use crate::auth::{Caller, Scope};
+use crate::auth::{Caller, Scope, Watch};
 use crate::convert;
 use crate::extract::{Body, Name, invalid};
 use crate::refusal::Refusal;
@@ -80,7 +81,12 @@ pub(crate) async fn exec(
     };
     let (engine, actor) = (state.engine(), caller.actor());
     let run = engine.exec(actor, &app.id.to_string(), request).await?;
-    Ok((UNBUFFERED, body_of(run, state.closing())).into_response())
+    let told = Told {
+        run,
+        closing: state.closing(),
+        watch: Watch::new(&state, &caller),
+    };
+    Ok((UNBUFFERED, body_of(told)).into_response())
 }
 
 fn input(text: &str) -> Result<Bytes, Refusal> {
@@ -89,21 +95,33 @@ fn input(text: &str) -> Result<Bytes, Refusal> {
     Ok(decoded.into())
 }
 
-/// What is told of a run, until its end, or the server's.
-fn body_of(run: ExecRun, closing: CancellationToken) -> HttpBody {
-    HttpBody::from_stream(stream::unfold((run, closing), piece))
+/// A run that is told of.
+struct Told {
+    run: ExecRun,
+    closing: CancellationToken,
+    watch: Watch,
 }
 
-type Told = (ExecRun, CancellationToken);
+/// What is told of a run, until its end or the server's, or until whoever asked for it is not let in any more.
+fn body_of(told: Told) -> HttpBody {
+    HttpBody::from_stream(stream::unfold(told, piece))
+}
 
-async fn piece((mut run, closing): Told) -> Option<(Result<Bytes, Infallible>, Told)> {
-    let piece = tokio::select! {
-        biased;
-        told = run.next() => block(&convert::exec_event(told?)),
-        () = closing.cancelled() => return None,
-        () = tokio::time::sleep(SILENCE) => Bytes::from_static(b": alive\n\n"),
-    };
-    Some((Ok(piece), (run, closing)))
+async fn piece(mut told: Told) -> Option<(Result<Bytes, Infallible>, Told)> {
+    let silent_until = Instant::now() + SILENCE;
+    loop {
+        if !told.watch.holds().await {
+            return None;
+        }
+        let piece = tokio::select! {
+            biased;
+            next = told.run.next() => block(&convert::exec_event(next?)),
+            () = told.closing.cancelled() => return None,
+            () = tokio::time::sleep_until(silent_until) => Bytes::from_static(b": alive\n\n"),
+            () = tokio::time::sleep_until(told.watch.due()) => continue,
+        };
+        return Some((Ok(piece), told));
+    }
 }
 
 fn block(event: &ExecEvent) -> Bytes {

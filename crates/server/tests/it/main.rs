@@ -6,6 +6,7 @@ mod archive;
 mod contract;
 mod events;
 mod http;
+mod let_in;
 mod node_loss;
 mod once;
 mod openmetrics;

@@ -181,6 +181,12 @@ pub(super) const OF_DOORS: &[(&str, &[Limit])] = &[
                 "a comment shows that it lives",
             ),
             Limit(
+                "a stream, or a program in a container, whose client is not let in any more",
+                "crates/server/src/events/mod.rs",
+                "recheck",
+                "it ends",
+            ),
+            Limit(
                 "events kept for all streams together",
                 "crates/server/src/events/feed.rs",
                 "WINDOW_EVENTS",

@@ -31,6 +31,11 @@ pub(crate) async fn live() -> Live {
 
 /// The same over this world.
 pub(crate) async fn live_in(world: TestWorld) -> Live {
+    live_with(world, EventLimits::default()).await
+}
+
+/// The same with these bounds of its streams.
+pub(crate) async fn live_with(world: TestWorld, events: EventLimits) -> Live {
     let tokens = [
         ("all", "admin", "*"),
         ("reader", "admin", "read"),
@@ -60,7 +65,7 @@ pub(crate) async fn live_in(world: TestWorld) -> Live {
         clock: Arc::new(RealClock),
         ids: Arc::new(CountedIds::seeded(1_000_000)),
         metrics: Metrics::new("test"),
-        events: EventLimits::default(),
+        events,
         closing: CancellationToken::new(),
         traces: None,
     });
