@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::journal::{Act, add_audit};
 use crate::records::Actor;
 use crate::row::{Columns, each};
+use crate::sessions::no_session;
 use crate::sql::{Row, Tx, query};
 use crate::store::{Reader, Store};
 
@@ -204,10 +205,10 @@ impl Store {
         .await
     }
 
-    /// Changes the password of an account. Its sessions end but for `keep`, and so does its link.
+    /// Changes the password of an account. Its sessions end but for `keep`, by which it is asked for, and so does its link.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`].
+    /// [`StoreError::NotFound`], also where `keep` ended meanwhile: whoever ended it, or used a link, has the account.
     pub async fn set_password(
         &self,
         name: &UserName,
@@ -221,6 +222,9 @@ impl Store {
         }
         self.write(async |tx| {
             let before = by_name(tx, name).await?;
+            if let Some(keep) = keep {
+                goes_on(tx, name, keep).await?;
+            }
             put_password(tx, name, password, now).await?;
             end_sessions(tx, name, keep).await?;
             let act = Act::request(PASSWORD, name.as_str(), json!({}));
@@ -335,6 +339,16 @@ async fn put_password(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Refuses unless this is a session of the account still.
+async fn goes_on(tx: &mut Tx, name: &UserName, id: SessionId) -> Result<(), StoreError> {
+    let found = query("SELECT id FROM sessions WHERE account = $1 AND id = $2")
+        .bind(name.as_str())
+        .bind(id.to_string())
+        .fetch_optional(tx)
+        .await?;
+    found.map(|_| ()).ok_or_else(|| no_session(id))
 }
 
 async fn end_sessions(

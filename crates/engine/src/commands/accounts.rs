@@ -130,7 +130,7 @@ impl Engine {
     /// Changes a password; `keep` alone of the account's sessions goes on.
     ///
     /// # Errors
-    /// There is no such account.
+    /// There is no such account, or `keep` ended meanwhile.
     pub async fn set_password(
         &self,
         actor: &Actor,

@@ -107,6 +107,11 @@ impl State {
         now: Timestamp,
     ) -> Result<AccountRecord, StoreError> {
         let before = self.account(name).ok_or_else(|| no_account(name))?;
+        if let Some(id) = keep {
+            let found = self.sessions.get(&id);
+            let goes_on = found.is_some_and(|kept| kept.record.account == *name);
+            goes_on.then_some(()).ok_or_else(|| no_session(id))?;
+        }
         self.put_password(name, password, now);
         self.end_sessions(name, keep);
         self.add_audit(actor, Act::request(PASSWORD, name.as_str(), json!({})), now);

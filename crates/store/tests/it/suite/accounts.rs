@@ -209,6 +209,13 @@ pub async fn sessions_are_found_by_hash_and_end(make: &impl Make) {
     store.end_session(second.id, &actor, at).await.unwrap();
     let twice = store.end_session(second.id, &actor, at).await;
     assert!(is_unknown(&twice));
+    // Nor is a password changed by a session that ended meanwhile, or by that of another account.
+    let kept = store.account_password(&ann.name).await.unwrap();
+    for keep in [Some(second.id), Some(of_bob.id)] {
+        let late = store.set_password(&ann.name, "late", keep, &actor, at).await;
+        assert!(is_unknown(&late), "{late:?}");
+    }
+    assert_eq!(store.account_password(&ann.name).await.unwrap(), kept);
     store.note_session(second.id, at).await.unwrap();
     assert_eq!(store.signed_in(&[53; 32]).await.unwrap(), None);
     store.remove_account(&bob.name, &actor, at).await.unwrap();
