@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use crate::at_work::{AtWork, InFlight};
 use crate::catalog::Catalog;
 use crate::cluster::Clusters;
-use crate::commands::{HelperProgram, MOST_INSIDE};
+use crate::commands::{HelperProgram, MOST_INSIDE, MOST_PROGRAMS};
 use crate::entries::Entries;
 use crate::fetching::Fetching;
 use crate::housekeeping::TIDY_EVERY;
@@ -177,6 +177,8 @@ pub(crate) struct Inner {
     pub(crate) doctor: tokio::sync::Mutex<()>,
     /// Places for commands that people have run inside containers.
     pub(crate) inside: Arc<tokio::sync::Semaphore>,
+    /// Those among them for programs of a person's choice.
+    pub(crate) programs: Arc<tokio::sync::Semaphore>,
     /// Held from reading what is promised to the commit of a new promise.
     pub(crate) placing: tokio::sync::Mutex<()>,
     /// Whose turn it is to bring an OS template.
@@ -230,6 +232,7 @@ impl Engine {
                 helper_changes: tokio::sync::Mutex::default(),
                 doctor: tokio::sync::Mutex::default(),
                 inside: Arc::new(tokio::sync::Semaphore::new(MOST_INSIDE)),
+                programs: Arc::new(tokio::sync::Semaphore::new(MOST_PROGRAMS)),
                 placing: tokio::sync::Mutex::default(),
                 fetching: Fetching::default(),
                 bell: Notify::new(),

@@ -101,6 +101,20 @@ impl StreamMasker {
         }
     }
 
+    /// Nothing more comes, for the rest was left out or never came: what may be the beginning of a secret is not given.
+    pub(crate) fn cut(&mut self) -> Vec<u8> {
+        let held = std::mem::take(&mut self.held);
+        let is_hidden = match &self.found {
+            FoundInBytes::Nothing => false,
+            FoundInBytes::Any(_) => !held.is_empty(),
+            FoundInBytes::Unknown => true,
+        };
+        match is_hidden {
+            true => MASKED.as_bytes().to_vec(),
+            false => Vec::new(),
+        }
+    }
+
     /// From where on what is held may be the beginning of a secret.
     fn begun(&self) -> usize {
         let longest = self.forms.iter().map(Vec::len).max().unwrap_or(0);
@@ -257,6 +271,22 @@ mod tests {
         assert_eq!(masker.push(b"\xff\x00hun"), b"\xff\x00");
         assert_eq!(masker.push(b"gry"), b"hungry");
         assert_eq!(masker.rest(), b"");
+    }
+
+    #[test]
+    fn what_is_cut_off_within_a_secret_gives_nothing_of_it() {
+        let secrets = ["hunter2".into()];
+        for (stream, wanted) in [
+            ("user hunter", "user [secret]"),
+            ("user h", "user [secret]"),
+            ("hunter2", "[secret]"),
+            ("nothing", "nothing"),
+        ] {
+            let mut masker = StreamMasker::new(&secrets);
+            let mut given = masker.push(stream.as_bytes());
+            given.extend(masker.cut());
+            assert_eq!(String::from_utf8(given).unwrap(), wanted, "{stream}");
+        }
     }
 
     #[test]

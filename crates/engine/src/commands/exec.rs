@@ -30,6 +30,8 @@ pub const LONGEST_EXEC_S: u32 = 3_600;
 pub const MOST_STDIN_BYTES: usize = 512 * 1024;
 /// How much of what it prints is told, bytes of each kind.
 const MOST_OUTPUT_BYTES: usize = 4 << 20;
+/// Up to this size what is printed is put to what waits already, bytes: a program may print letter by letter.
+const PIECE_BYTES: usize = 16 * 1024;
 /// How much longer than we do the way into the container waits: we end it first.
 const LATER_MS: u64 = 10_000;
 /// How long after the container was read it may be sent.
@@ -158,13 +160,38 @@ impl Told {
         self.truncated |= taken.len() < bytes.len();
         self.masker.push(taken)
     }
+
+    /// What was held back. Of what was cut, also by its end, nothing that may be the beginning of a secret.
+    fn rest(&mut self, was_cut: bool) -> Vec<u8> {
+        match was_cut || self.truncated {
+            true => self.masker.cut(),
+            false => self.masker.rest(),
+        }
+    }
 }
 
 impl Kept {
-    fn tell(&mut self, stream: Stream, bytes: Vec<u8>) {
-        if !bytes.is_empty() {
-            self.told.push_back(ExecTold::Output { stream, bytes });
+    /// Puts it to what waits. Between the two streams there is no order, so that the last two of what waits may take it.
+    fn tell(&mut self, stream: Stream, mut bytes: Vec<u8>) {
+        if bytes.is_empty() {
+            return;
         }
+        for told in self.told.iter_mut().rev().take(2) {
+            match told {
+                ExecTold::Output {
+                    stream: of,
+                    bytes: waiting,
+                } if *of == stream => {
+                    if waiting.len() < PIECE_BYTES {
+                        waiting.append(&mut bytes);
+                        return;
+                    }
+                    break;
+                }
+                ExecTold::Output { .. } | ExecTold::Ended { .. } | ExecTold::Failed(_) => {}
+            }
+        }
+        self.told.push_back(ExecTold::Output { stream, bytes });
     }
 }
 
@@ -188,9 +215,11 @@ impl Heard {
     /// Tells what was held back, and then how it came out.
     fn end(&self, came: Result<(i32, bool), Failure>) {
         let mut kept = self.lock();
-        let rest = kept.stdout.masker.rest();
+        // Of what did not come to its end something may be lost on the way.
+        let is_lost = came.is_err();
+        let rest = kept.stdout.rest(is_lost);
         kept.tell(Stream::Stdout, rest);
-        let rest = kept.stderr.masker.rest();
+        let rest = kept.stderr.rest(is_lost);
         kept.tell(Stream::Stderr, rest);
         let was_cut = kept.stdout.truncated || kept.stderr.truncated;
         kept.told.push_back(match came {
@@ -231,7 +260,7 @@ struct Conduct {
     heard: Arc<Heard>,
     /// Nobody hears it any more.
     gone: CancellationToken,
-    _place: OwnedSemaphorePermit,
+    _places: [OwnedSemaphorePermit; 2],
 }
 
 /// How the watch over a run ended.
@@ -255,7 +284,7 @@ impl Engine {
         request: ExecApp,
     ) -> Result<ExecRun, EngineError> {
         check(&request)?;
-        let place = self.place_inside()?;
+        let places = self.place_of_program()?;
         let inside = self.inside(app).await?;
         self.refuse_at_work(&inside.app).await?;
         let mark = format!("{VARIABLE}={}", self.inner.parts.ids.uuid());
@@ -291,7 +320,7 @@ impl Engine {
             timeout_s: request.timeout_s,
             heard: Arc::clone(&heard),
             gone: gone.clone(),
-            _place: place,
+            _places: places,
         };
         tokio::spawn(conduct.watch());
         Ok(ExecRun {
@@ -424,5 +453,80 @@ impl Conduct {
             Err(GuestError::NotRunning { .. }) => Ok(true),
             Err(error) => Err(not_inside(&inside.app, "exec", &error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+
+    fn heard() -> Heard {
+        let secrets = [SecretString::from("hunter2")];
+        let told = || Told {
+            masker: StreamMasker::new(&secrets),
+            room: 64 * 1024,
+            truncated: false,
+        };
+        Heard {
+            kept: Mutex::new(Kept {
+                told: VecDeque::new(),
+                stdout: told(),
+                stderr: told(),
+                is_over: false,
+            }),
+            bell: Notify::new(),
+        }
+    }
+
+    /// What waits, each stream together, and in how many pieces.
+    fn waiting(heard: &Heard) -> (String, String, usize) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let kept = heard.lock();
+        for told in &kept.told {
+            match told {
+                ExecTold::Output { stream, bytes } => match stream {
+                    Stream::Stdout => out.extend_from_slice(bytes),
+                    Stream::Stderr => err.extend_from_slice(bytes),
+                },
+                ExecTold::Ended { .. } | ExecTold::Failed(_) => {}
+            }
+        }
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(out), text(err), kept.told.len())
+    }
+
+    #[test]
+    fn what_is_printed_letter_by_letter_waits_in_few_pieces() {
+        let heard = heard();
+        for n in 0..40_000_u32 {
+            let letter = [b'a' + u8::try_from(n % 7).unwrap()];
+            heard.heard(Stream::Stdout, &letter);
+            heard.heard(Stream::Stderr, &letter);
+        }
+        let (out, err, pieces) = waiting(&heard);
+        assert_eq!((out.len(), &out), (40_000, &err));
+        assert!(out.starts_with("abcdefgabc"), "in order");
+        assert!(pieces <= 8, "{pieces}");
+    }
+
+    #[test]
+    fn of_what_is_cut_no_beginning_of_a_secret_is_told() {
+        let failure = || Failure::new("command_timed_out", "x", "x");
+        for (came, wanted) in [
+            (Ok((0, false)), "as hunter"),
+            (Err(failure()), "as [secret]"),
+        ] {
+            let heard = heard();
+            heard.heard(Stream::Stdout, b"as hunter");
+            heard.end(came);
+            assert_eq!(waiting(&heard).0, wanted);
+        }
+        let heard = heard();
+        heard.heard(Stream::Stderr, "x".repeat(64 * 1024 - 3).as_bytes());
+        heard.heard(Stream::Stderr, b"hunter2");
+        heard.end(Ok((0, false)));
+        assert!(waiting(&heard).1.ends_with("xxx[secret]"));
     }
 }

@@ -13,16 +13,20 @@ use proximity_store::records::{Actor, AppRecord};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinError;
 
 use super::create_app::{no_guest_access, of_step};
 use super::drift::recorded_now;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::mask::{Masker, StreamMasker};
+use crate::sagas::steps::guest_output::seen;
 use crate::sagas::steps::guest_session::guest_failure;
 
 /// How many commands of people run at the same time: a node takes few, and operations need theirs.
 pub(crate) const MOST_INSIDE: usize = 4;
+/// How many of them are programs of a person's choice: those may run for an hour, and one place is left to look what goes on.
+pub(crate) const MOST_PROGRAMS: usize = 3;
 /// How long a command that only looks may take, milliseconds.
 const LOOK_MS: u64 = 20_000;
 /// How much of its output is told, bytes of each kind.
@@ -63,16 +67,6 @@ impl Inside {
         let masked: Vec<String> = argv.iter().map(|word| masker.mask(word)).collect();
         audited(&masked)
     }
-
-    /// A text for people.
-    fn shown(&self, bytes: &[u8]) -> String {
-        let mut masker = self.stream_masker();
-        let mut masked = masker.push(bytes);
-        masked.extend(masker.rest());
-        let text = String::from_utf8_lossy(&masked);
-        let is_shown = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
-        text.chars().filter(is_shown).collect()
-    }
 }
 
 impl Engine {
@@ -89,7 +83,7 @@ impl Engine {
         request: &SafeRequest,
     ) -> Result<RanSafe, EngineError> {
         let argv = request.argv().map_err(|wrong| not_taken(&wrong))?;
-        let _place = self.place_inside()?;
+        let place = self.place_inside()?;
         let inside = self.inside(app).await?;
         let details = json!({
             "hostname": inside.app.hostname,
@@ -108,22 +102,40 @@ impl Engine {
             max_output_bytes: LOOK_BYTES,
             send_before: None,
         };
-        let ran = inside.access.exec(&inside.target, exec).await;
+        let (access, target) = (Arc::clone(&inside.access), inside.target.clone());
+        // It goes on though nobody waits for it any more, and has its place until its end.
+        let run = tokio::spawn(async move {
+            let _place = place;
+            access.exec(&target, exec).await
+        });
+        let lost = |error: &JoinError| GuestError::MaybeApplied {
+            node: inside.target.node.to_string(),
+            why: error.to_string(),
+        };
+        let ran = run.await.unwrap_or_else(|error| Err(lost(&error)));
         let ran = ran.map_err(|error| not_inside(&inside.app, "run", &error))?;
         Ok(RanSafe {
             command: request.command,
             exit_code: ran.exit_code,
-            output: inside.shown(&ran.stdout),
-            complaints: inside.shown(&ran.stderr),
+            output: shown(&inside.secrets, &ran.stdout, ran.truncated),
+            complaints: shown(&inside.secrets, &ran.stderr, ran.truncated),
             truncated: ran.truncated,
         })
     }
 
     /// A place among the commands that run at the same time, for as long as it is kept.
-    pub(super) fn place_inside(&self) -> Result<OwnedSemaphorePermit, EngineError> {
+    fn place_inside(&self) -> Result<OwnedSemaphorePermit, EngineError> {
         let places = Arc::clone(&self.inner.inside);
         let place = places.try_acquire_owned();
         place.map_err(|_| EngineError::TooManyCommands)
+    }
+
+    /// As [`Engine::place_inside`], for a program.
+    pub(super) fn place_of_program(&self) -> Result<[OwnedSemaphorePermit; 2], EngineError> {
+        let programs = Arc::clone(&self.inner.programs);
+        let place = programs.try_acquire_owned();
+        let place = place.map_err(|_| EngineError::TooManyCommands)?;
+        Ok([place, self.place_inside()?])
     }
 
     /// Reads the container of an app where it is now, and says how it is entered, if it is the one on record.
@@ -187,6 +199,22 @@ impl Engine {
     }
 }
 
+/// A text for people, without secrets. Where it was cut, its end may be the beginning of one.
+fn shown(secrets: &[SecretString], bytes: &[u8], was_cut: bool) -> String {
+    let plain = |bytes: &[u8]| seen(&String::from_utf8_lossy(bytes));
+    let masked = |text: &[u8]| {
+        let mut masker = StreamMasker::new(secrets);
+        let mut masked = masker.push(text);
+        masked.extend(match was_cut {
+            true => masker.cut(),
+            false => masker.rest(),
+        });
+        masked
+    };
+    // As it came, and once more as it is seen: what is not seen could stand within a secret.
+    plain(&masked(plain(&masked(bytes)).as_bytes()))
+}
+
 /// A value that a command does not take, as a refusal.
 pub(super) fn not_taken(wrong: &NotTaken) -> EngineError {
     EngineError::Invalid {
@@ -219,4 +247,25 @@ pub(super) fn not_inside(app: &AppRecord, action: &str, error: &GuestError) -> E
 /// Whether it may have run, or may run on.
 pub(super) fn is_in_doubt(error: &GuestError) -> bool {
     !error.is_not_sent()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_in_no_text_whatever_stands_in_it_and_wherever_it_is_cut() {
+        let secrets = [SecretString::from("hunter2")];
+        for (bytes, was_cut, wanted) in [
+            ("as hunter2\n", false, "as [secret]\n"),
+            ("hun\u{7}ter2 hun\u{1b}[1mter2", false, "[secret] [secret]"),
+            ("as hunter", false, "as hunter"),
+            ("as hunter", true, "as [secret]"),
+            ("as hun\u{7}ter", true, "as [secret]"),
+            ("as you like", true, "as you like"),
+        ] {
+            let text = shown(&secrets, bytes.as_bytes(), was_cut);
+            assert_eq!(text, wanted, "{bytes:?}");
+        }
+    }
 }

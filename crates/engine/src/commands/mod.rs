@@ -60,8 +60,8 @@ pub use hosts::{
     InitHost, InitPlan, InstallHelper, Level, NoProgram, NodeLoss, NodeProbe, PersonLogin,
     RemoveHelper, SshEntry, SshProbe, TrustCertificate, UninitHost, UninitPlan, doctor_markdown,
 };
-pub(crate) use inside::MOST_INSIDE;
 pub use inside::RanSafe;
+pub(crate) use inside::{MOST_INSIDE, MOST_PROGRAMS};
 pub use nodes::{NodeStorageView, NodeView, NodesView};
 pub use plan::MakePlan;
 pub use plan_remove::{PlannedGuest, RemovalPlan};

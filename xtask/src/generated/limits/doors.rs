@@ -26,6 +26,12 @@ pub(super) const OF_DOORS: &[(&str, &[Limit])] = &[
                 "423: `too_many_commands`",
             ),
             Limit(
+                "those of them that are programs of a person's choice",
+                "crates/engine/src/commands/inside.rs",
+                "MOST_PROGRAMS",
+                "423: `too_many_commands`",
+            ),
+            Limit(
                 "a command that only looks, ms",
                 "crates/engine/src/commands/inside.rs",
                 "LOOK_MS",

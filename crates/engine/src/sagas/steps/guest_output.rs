@@ -164,17 +164,19 @@ impl Heard {
     }
 }
 
+/// A text without what a terminal would act on, but for tabs and ends of lines.
+pub(crate) fn seen(text: &str) -> String {
+    let plain = CONTROL_SEQUENCE.replace_all(text, "");
+    let is_seen = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+    plain.chars().filter(is_seen).collect()
+}
+
 /// A line as it may be shown. Of what was written over itself, as progress is, the last is left.
 pub(super) fn shown(line: &str, masker: &Masker) -> String {
     let line = line.trim_end();
     let line = line.rsplit('\r').next().unwrap_or(line);
-    let plain = CONTROL_SEQUENCE.replace_all(line, "");
     // First what would not be seen: it could stand within a secret.
-    let plain: String = plain
-        .chars()
-        .filter(|c| !c.is_control() || *c == '\t')
-        .collect();
-    let masked = masker.mask(&plain);
+    let masked = masker.mask(&seen(line));
     let text: String = masked.chars().take(LONGEST_CHARS + 1).collect();
     match text.char_indices().nth(LONGEST_CHARS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),

@@ -212,7 +212,9 @@ pub async fn sessions_are_found_by_hash_and_end(make: &impl Make) {
     // Nor is a password changed by a session that ended meanwhile, or by that of another account.
     let kept = store.account_password(&ann.name).await.unwrap();
     for keep in [Some(second.id), Some(of_bob.id)] {
-        let late = store.set_password(&ann.name, "late", keep, &actor, at).await;
+        let late = store
+            .set_password(&ann.name, "late", keep, &actor, at)
+            .await;
         assert!(is_unknown(&late), "{late:?}");
     }
     assert_eq!(store.account_password(&ann.name).await.unwrap(), kept);
