@@ -19,6 +19,10 @@ const AUDITED_CHARS: usize = 512;
 /// How many arguments are audited.
 const AUDITED_ARGUMENTS: usize = 32;
 
+/// How a unit is. `systemctl status` would show the arguments of its programs, which may be secret, and what it printed.
+const STATE: &str = "--property=Id,Description,LoadState,ActiveState,SubState,UnitFileState,Result,MainPID,ExecMainStatus,NRestarts,\
+     ActiveEnterTimestamp,MemoryCurrent,TasksCurrent";
+
 /// What is told of a unit: nothing that holds its environment or the arguments of its programs, which may be secret.
 const PROPERTIES: &str = "--property=Id,Description,LoadState,ActiveState,SubState,UnitFileState,FragmentPath,DropInPaths,User,\
      Group,WorkingDirectory,Restart,NRestarts,Result,ExecMainStatus,ActiveEnterTimestamp,MemoryCurrent,MemoryMax,TasksCurrent";
@@ -132,7 +136,7 @@ impl SafeRequest {
         let unit = self.checked_unit()?;
         let fixed: &[&str] = match self.command {
             SafeCommand::Logs => &["journalctl", "--no-pager", "--quiet"],
-            SafeCommand::Status if unit.is_some() => &["systemctl", "--no-pager", "status"],
+            SafeCommand::Status if unit.is_some() => &["systemctl", "--no-pager", STATE, "show"],
             SafeCommand::Status => &[
                 "systemctl",
                 "--no-pager",
@@ -304,11 +308,13 @@ mod tests {
         assert_eq!(logs.argv(), Ok(words(wanted)));
         let usual = plain(SafeCommand::Logs).argv().unwrap();
         assert_eq!(usual[3..], ["--lines=100"]);
-        let status = of_unit(SafeCommand::Status, "nginx").argv();
-        assert_eq!(status, Ok(words("systemctl --no-pager status nginx")));
-        let config = of_unit(SafeCommand::Config, "nginx").argv().unwrap();
-        assert!(!config.iter().any(|word| word.contains("Environment")));
-        assert!(!config.iter().any(|word| word.contains("ExecStart")));
+        for command in [SafeCommand::Status, SafeCommand::Config] {
+            let argv = of_unit(command, "nginx").argv().unwrap();
+            assert_eq!(argv[3..], ["show", "nginx"], "no status: it shows arguments");
+            for secret in ["Environment", "ExecStart", "CGroup", "StatusText"] {
+                assert!(!argv.iter().any(|word| word.contains(secret)), "{argv:?}");
+            }
+        }
     }
 
     #[test]

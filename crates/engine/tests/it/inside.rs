@@ -101,12 +101,18 @@ async fn what_only_looks_changes_nothing_and_is_audited() {
     assert_eq!(entries.len(), 4);
     assert_eq!(entries[0].details["argv"], json!(["free", "-m"]));
     assert_eq!(entries[0].account, w.actor.account);
+    let of_unit = SafeRequest {
+        unit: Some("beacon".to_owned()),
+        ..look(SafeCommand::Status)
+    };
+    let ran = w.engine.run_safe(&w.actor, "web", &of_unit).await.unwrap();
+    assert!(ran.output.contains("ActiveState="), "{ran:?}");
     let bad = w
         .engine
         .run_safe(&w.actor, "web", &look(SafeCommand::Config))
         .await;
     assert_eq!(bad.unwrap_err().code(), "invalid_value");
-    assert_eq!(audited(&w, "app.run").await.len(), 4, "nothing was sent");
+    assert_eq!(audited(&w, "app.run").await.len(), 5, "nothing was sent");
 }
 
 #[tokio::test]

@@ -216,8 +216,11 @@ async fn find_own(
     id: &str,
 ) -> Result<(OperationRecord, Option<String>), Refusal> {
     let (record, hostname) = find(reader, caller, id).await?;
-    if let Some(app) = app_of(reader, record.app).await? {
-        lookup::is_own(caller, Scope::Operate, &app)?;
+    match app_of(reader, record.app).await? {
+        Some(app) => lookup::is_own(caller, Scope::Operate, &app)?,
+        // Whose it was is not known: it is left to who changes those of all.
+        None if caller.changes_only().is_some() => return Err(Refusal::no_operation(id)),
+        None => {}
     }
     Ok((record, hostname))
 }

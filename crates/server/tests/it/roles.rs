@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use proximity_domain::access::Role;
 use proximity_server::Scope;
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::contract::applies::{begun, document, ended};
 use crate::contract::body_for;
 use crate::support::live::{Live, live};
 use crate::support::{Answer, exchange};
@@ -301,6 +302,49 @@ async fn every_route_asks_each_role_for_what_the_table_says() {
                 .await;
         }
     }
+}
+
+/// What is an admin's is not changed by an operator through a stack, a plan or an apply that it is a part of.
+#[tokio::test]
+async fn there_is_no_way_around_to_the_apps_of_others() {
+    let somebody = Somebody::new().await;
+    let live = &somebody.live;
+    let in_stack = document("web", ", host: lab, stack: shop");
+    let apply = begun(live, &in_stack).await;
+    assert_eq!(ended(live, &apply).await["state"], "done");
+    let stack = somebody.ask(Role::Operator, "GET", "/api/stacks/shop", "");
+    assert_eq!(stack.await.status, 200, "it is seen");
+    let before = live.world.pve.changes().len();
+    let refused = async |path: &str, body: Value, wanted: (u16, &str)| {
+        let body = body.to_string();
+        let refused = somebody.ask(Role::Operator, "POST", path, &body).await;
+        let told = (refused.status.as_u16(), refused.code());
+        assert_eq!(told, wanted, "{path}: {}", refused.body);
+    };
+    let stop = json!({ "action": "stop" });
+    refused("/api/stacks/shop/action", stop, (404, "not_found")).await;
+
+    let less = document("web", ", host: lab, resources: {memory_mib: 1024}");
+    let wish = json!({ "documents": [{ "name": "shop.yaml", "text": less }] }).to_string();
+    let plan = live.send("POST", "/api/plans", &wish).await;
+    assert_eq!(plan.status, 201, "{}", plan.body);
+    let body = json!({ "plan_id": plan.body["id"] });
+    refused("/api/applies", body, (404, "not_found")).await;
+    let own = somebody
+        .ask(Role::Operator, "POST", "/api/plans", &wish)
+        .await;
+    let body = json!({ "plan_id": own.body["id"].as_str().unwrap_or("none") }).to_string();
+    let applied = somebody
+        .ask(Role::Operator, "POST", "/api/applies", &body)
+        .await;
+    assert!(applied.status.is_client_error(), "{}", applied.body);
+
+    let running = begun(live, &in_stack).await;
+    let stop = format!("/api/applies/{}/stop", running["id"].as_str().unwrap());
+    refused(&stop, json!({}), (403, "forbidden")).await;
+    assert_eq!(live.world.pve.changes().len(), before);
+    let web = live.send("GET", "/api/apps/web", "").await;
+    assert_eq!(web.body["status"], "running");
 }
 
 /// A person says the name of what goes; a token's scope is its word.
