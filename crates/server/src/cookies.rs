@@ -41,10 +41,8 @@ pub(crate) fn kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
     if !is_own(headers, origin) {
         return Err(foreign());
     }
-    match origin.split_once("://") {
-        Some(("https", _)) => Ok(Kind::Secure),
-        Some(("http", host)) if is_localhost(host) => Ok(Kind::Local),
-        Some(_) | None => Err(Refusal::new(
+    way(origin).ok_or_else(|| {
+        Refusal::new(
             ErrorKind::Forbidden,
             ErrorBody::new(
                 "https_needed",
@@ -52,7 +50,16 @@ pub(crate) fn kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
                 "set up TLS (api.tls_cert_file and api.tls_key_file), put a proxy with TLS before it, or open it as \
                  http://localhost:PORT on its own machine",
             ),
-        )),
+        )
+    })
+}
+
+/// The cookie for the way by which a page of this origin came; none where somebody on that way could have changed it.
+fn way(origin: &str) -> Option<Kind> {
+    match origin.split_once("://") {
+        Some(("https", _)) => Some(Kind::Secure),
+        Some(("http", host)) if is_localhost(host) => Some(Kind::Local),
+        Some(_) | None => None,
     }
 }
 
@@ -115,8 +122,8 @@ pub(crate) fn csrf_token(secret: &SecretString) -> String {
 
 /// Refuses a change that comes by a cookie, unless a page of ours asks for it.
 pub(crate) fn check(headers: &HeaderMap, secret: &SecretString) -> Result<(), Refusal> {
-    let is_own = text(headers, &ORIGIN).is_some_and(|origin| is_own(headers, origin));
-    if !is_own {
+    let is_ours = |origin: &str| is_own(headers, origin) && way(origin).is_some();
+    if !text(headers, &ORIGIN).is_some_and(is_ours) {
         return Err(foreign());
     }
     let sent = text(headers, &CSRF).unwrap_or_default();
@@ -238,6 +245,19 @@ mod tests {
             let refused = check(&headers(&some), &secret()).unwrap_err();
             assert_eq!(refused.body.code, "csrf_refused", "{without}");
         }
+        // The same host without TLS: that page is whose who stands on the way.
+        let plain = fine.map(|(name, value)| match name {
+            "origin" => (name, "http://p.lan"),
+            _ => (name, value),
+        });
+        let refused = check(&headers(&plain), &secret()).unwrap_err();
+        assert_eq!(refused.body.code, "csrf_refused");
+        let local = fine.map(|(name, value)| match name {
+            "origin" => (name, "http://localhost:7640"),
+            "host" => (name, "localhost:7640"),
+            _ => (name, value),
+        });
+        assert_eq!(check(&headers(&local), &secret()), Ok(()));
         let other = SecretString::from("pxs_2");
         assert!(
             check(&headers(&fine), &other).is_err(),
