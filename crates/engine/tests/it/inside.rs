@@ -216,6 +216,26 @@ async fn so_many_run_at_the_same_time_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_look_has_its_place_until_its_end_though_nobody_waits_for_it() {
+    let w = with_web().await;
+    w.pve.guests.hang(100, "free");
+    let (engine, actor) = (w.engine.clone(), w.actor.clone());
+    let memory = look(SafeCommand::Memory);
+    let waits = tokio::spawn(async move { engine.run_safe(&actor, "web", &memory).await });
+    let is_hung = async || w.pve.guests.is_hung(100) == Some(true);
+    w.until(is_hung).await.unwrap();
+    waits.abort();
+    assert!(waits.await.unwrap_err().is_cancelled());
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(begun(&w, program(&["free"])).await);
+    }
+    let disk = look(SafeCommand::Disk);
+    let full = w.engine.run_safe(&w.actor, "web", &disk).await;
+    assert_eq!(full.unwrap_err().code(), "too_many_commands");
+}
+
+#[tokio::test]
 async fn nothing_is_run_beside_an_operation_or_in_what_does_not_run() {
     let mut w = with_web().await;
     w.crash_worker().await;
