@@ -310,7 +310,11 @@ mod tests {
         assert_eq!(usual[3..], ["--lines=100"]);
         for command in [SafeCommand::Status, SafeCommand::Config] {
             let argv = of_unit(command, "nginx").argv().unwrap();
-            assert_eq!(argv[3..], ["show", "nginx"], "no status: it shows arguments");
+            assert_eq!(
+                argv[3..],
+                ["show", "nginx"],
+                "no status: it shows arguments"
+            );
             for secret in ["Environment", "ExecStart", "CGroup", "StatusText"] {
                 assert!(!argv.iter().any(|word| word.contains(secret)), "{argv:?}");
             }
